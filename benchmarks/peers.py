@@ -1,0 +1,372 @@
+"""Measures peer tools: N chat calls each, against the fixed-latency server of fixed_server.py on this machine.
+
+    python benchmarks/peers.py --calls 2000 --latency 0.05 --in-flight 64 256 [--only curator distilabel] [--json OUT]
+
+Each peer has its own environment under `build/peers`, made on first use with pip (the only step that needs a network)
+and used again. Every run is a fresh process with a fresh home, so nothing is replayed from a cache; it is kept to one
+core, the server to another where there are two. Per peer and number of calls in flight, medians over the repeats:
+
+- start s: a run with one call, less that call's latency. Taken off all that follows, its CPU time too.
+- wall s, wall/ideal (ideal = calls * latency / in flight), calls/s: from N calls and the answers checked by the worker.
+- CPU ms/call: user and system time of the whole process tree.
+- peak MB: the largest single process of the tree.
+- at server: what the server counted in the median run: calls, the most in flight, and the seconds from the first call
+  to the last answer. A count other than N marks the row with `!` and ends the command with 1.
+
+`measure_workers` does the same for any worker script, so that another tool can be put into the same table. A worker is
+called with BASE_URL CALLS IN_FLIGHT and ends with 0 once it has that many answers.
+"""
+
+import argparse
+import datetime
+import http.client
+import json
+import os
+import platform
+import re
+import resource
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+CACHE = HERE.parent / "build" / "peers"
+RUN_LIMIT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A script to measure and the interpreter that runs it; `packages` are only reported."""
+
+    name: str
+    python: Path
+    script: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A peer tool: what to install, what to run, and the settings of its environment variables.
+
+    Besides the tool, the packages that decide its figures are pinned, and what it needs but does not ask for.
+    """
+
+    requirements: tuple[str, ...]
+    script: Path
+    env: Mapping[str, str]
+
+
+PEERS = {
+    "curator": Peer(
+        ("bespokelabs-curator==0.1.31", "litellm==1.83.7", "aiohttp==3.13.5", "pydantic==2.14.3"),
+        HERE / "peer_workers" / "curator_worker.py",
+        {"TELEMETRY_ENABLED": "false", "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+    ),
+    "distilabel": Peer(
+        ("distilabel[openai]==1.5.3", "openai==3.52.0", "httpx2==2.16.2", "pydantic==2.14.3", "requests==2.34.2"),
+        HERE / "peer_workers" / "distilabel_worker.py",
+        {"DISTILABEL_LOG_LEVEL": "WARNING"},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a worker: its own cost, and what the server saw of it."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    calls: int
+    peak_in_flight: int
+    span_s: float
+
+
+class Server:
+    """The fixed-latency server in a process of its own."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.base_url = f"http://127.0.0.1:{port}/v1"
+
+    def request(self, method: str, path: str) -> dict[str, Any]:
+        """One request outside the measurement."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path)
+            answer: dict[str, Any] = json.loads(connection.getresponse().read())
+            return answer
+        finally:
+            connection.close()
+
+
+@contextmanager
+def running_server(latency: float, cpu: int | None) -> Iterator[Server]:
+    """Start the server, and end it when done."""
+    command = [sys.executable, str(HERE / "fixed_server.py"), "--port", "0", "--latency", str(latency)]
+    if cpu is not None:
+        command += ["--cpu", str(cpu)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"127\.0\.0\.1:(\d+)/v1", process.stdout.readline())
+            if not found:
+                raise RuntimeError("the fixed server did not start")
+            yield Server(int(found[1]))
+        finally:
+            process.terminate()
+
+
+def make_environment(name: str, *, cache: Path = CACHE, python: str = sys.executable) -> Worker:
+    """The peer's worker in its own environment, built where it is not there or its pins have changed."""
+    peer, home = PEERS[name], cache / name
+    interpreter, marker = home / "bin" / "python", home / "requirements.txt"
+    wanted = "\n".join(peer.requirements) + "\n"
+    if not (marker.exists() and marker.read_text() == wanted):
+        print(f"{name}: building {home}", file=sys.stderr)
+        shutil.rmtree(home, ignore_errors=True)
+        subprocess.run([python, "-m", "venv", str(home)], check=True)
+        subprocess.run([str(interpreter), "-m", "pip", "install", "--quiet", *peer.requirements], check=True)
+        marker.write_text(wanted)
+    listing = subprocess.run(
+        [str(interpreter), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    installed = {item["name"].lower(): item["version"] for item in json.loads(listing.stdout)}
+    heavy = [package for package in installed if package == "torch" or package.startswith("nvidia-")]
+    if heavy:
+        raise RuntimeError(f"{name} brought {', '.join(heavy)}: its pins need another look")
+    pinned = [re.split(r"[=\[]", requirement)[0] for requirement in peer.requirements]
+    return Worker(name, interpreter, peer.script, peer.env, {package: installed[package] for package in pinned})
+
+
+def _environment(worker: Worker, home: str) -> dict[str, str]:
+    """Nothing of the caller's environment but the path: no proxies, no keys, no caches, and no hub."""
+    return {
+        "PATH": f"{worker.python.parent}:{os.defpath}",
+        "LANG": "C.UTF-8",
+        "HOME": home,
+        "TMPDIR": home,
+        "XDG_CACHE_HOME": f"{home}/.cache",
+        "HF_HOME": f"{home}/.cache/huggingface",
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+        "OPENAI_API_KEY": "none",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **worker.env,
+    }
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> resource.struct_rusage:
+    """Wait for the process and say what it used; it is killed with all its own if it runs too long or we are stopped."""
+    limit = threading.Timer(RUN_LIMIT_S, os.killpg, (process.pid, signal.SIGKILL))
+    limit.start()
+    try:
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    finally:
+        limit.cancel()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage
+
+
+def run_once(worker: Worker, server: Server, calls: int, in_flight: int, cpu: int | None) -> Run:
+    """One run of `worker` in a fresh process; RuntimeError with the end of its output if it failed.
+
+    The kernel adds up the CPU time of the process and of all descendants that were waited for. The peak it gives is at
+    least the peak of the process that calls this, so keep that one small.
+    """
+    command = [str(worker.python), str(worker.script), server.base_url, str(calls), str(in_flight)]
+    server.request("POST", "/reset")
+    with tempfile.TemporaryDirectory(prefix="peers-", ignore_cleanup_errors=True) as home:
+        log = Path(home) / "output.log"
+        with log.open("wb") as output:
+            begin = time.perf_counter()
+            process = subprocess.Popen(
+                command,
+                cwd=home,
+                env=_environment(worker, home),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            if cpu is not None:
+                os.sched_setaffinity(process.pid, {cpu})
+            usage = _wait(process)
+            wall = time.perf_counter() - begin
+        if process.returncode != 0:
+            tail = log.read_text(errors="replace")[-3000:]
+            raise RuntimeError(f"{worker.name} ended with {process.returncode}:\n{tail}")
+    seen = server.request("GET", "/stats")
+    cpu_s, peak_mb = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return Run(wall, cpu_s, peak_mb, seen["calls"], seen["peak_in_flight"], seen["span_s"])
+
+
+def _row(worker: Worker, starts: list[Run], runs: list[Run], calls: int, latency: float, level: int) -> dict[str, Any]:
+    start_s = statistics.median(run.wall_s for run in starts) - latency
+    start_cpu_s = statistics.median(run.cpu_s for run in starts)
+    walls = sorted(run.wall_s - start_s for run in runs)
+    wall_s, ideal_s = statistics.median(walls), calls * latency / level
+    cpu_s = statistics.median(run.cpu_s for run in runs) - start_cpu_s
+    middle = sorted(runs, key=lambda run: run.wall_s)[len(runs) // 2]
+    return {
+        "tool": worker.name,
+        "in_flight": level,
+        "calls": calls,
+        "latency_s": latency,
+        "start_s": start_s,
+        "wall_s": wall_s,
+        "wall_range_s": [walls[0], walls[-1]],
+        "ideal_s": ideal_s,
+        "wall_over_ideal": wall_s / ideal_s,
+        "calls_per_s": calls / wall_s,
+        "cpu_ms_per_call": 1000 * cpu_s / (calls - 1),
+        "peak_mb": max(run.peak_mb for run in runs),
+        "server_calls": middle.calls,
+        "server_peak_in_flight": middle.peak_in_flight,
+        "server_span_s": middle.span_s,
+        "exact": all(run.calls == calls for run in runs) and all(run.calls == 1 for run in starts),
+        "packages": dict(worker.packages),
+        "runs": [asdict(run) for run in runs],
+        "start_runs": [asdict(run) for run in starts],
+    }
+
+
+def measure_workers(
+    workers: Sequence[Worker], *, calls: int, latency: float, in_flight: Sequence[int], repeats: int = 3
+) -> list[dict[str, Any]]:
+    """Measure the workers in turn, `repeats` times over, so that a busy spell of the machine falls on all of them."""
+    if calls < 100:
+        raise ValueError("fewer than 100 calls cannot be told from the start-up")
+    cores = sorted(os.sched_getaffinity(0))
+    worker_cpu, server_cpu = (cores[0], cores[1]) if len(cores) > 1 else (None, None)
+    starts: dict[str, list[Run]] = {worker.name: [] for worker in workers}
+    runs: dict[tuple[str, int], list[Run]] = {(worker.name, level): [] for worker in workers for level in in_flight}
+    with running_server(latency, server_cpu) as server:
+        for repeat in range(repeats):
+            for worker in workers:
+                print(f"{worker.name}: repeat {repeat + 1} of {repeats}", file=sys.stderr)
+                starts[worker.name].append(run_once(worker, server, 1, in_flight[0], worker_cpu))
+                for level in in_flight:
+                    runs[worker.name, level].append(run_once(worker, server, calls, level, worker_cpu))
+    return [
+        _row(worker, starts[worker.name], runs[worker.name, level], calls, latency, level)
+        for worker in workers
+        for level in in_flight
+    ]
+
+
+def measure_peers(
+    names: Sequence[str] = tuple(PEERS),
+    *,
+    calls: int = 2000,
+    latency: float = 0.05,
+    in_flight: Sequence[int] = (64, 256),
+    repeats: int = 3,
+    cache: Path = CACHE,
+) -> list[dict[str, Any]]:
+    """One row for each named peer and number in flight; builds their environments where they are missing."""
+    workers = [make_environment(name, cache=cache) for name in names]
+    return measure_workers(workers, calls=calls, latency=latency, in_flight=in_flight, repeats=repeats)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    cpus = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*:\s*(.+)$", cpus.read_text(), re.MULTILINE) if cpus.exists() else None
+    return {
+        "cpu": found[1] if found else platform.processor() or platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "load_average": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+_COLUMNS = (
+    ("in flight", "{in_flight}"),
+    ("start s", "{start_s:.2f}"),
+    ("wall s", "{wall_s:.2f}"),
+    ("(range)", "({wall_range_s[0]:.2f}-{wall_range_s[1]:.2f})"),
+    ("wall/ideal", "{wall_over_ideal:.2f}"),
+    ("calls/s", "{calls_per_s:.0f}"),
+    ("CPU ms/call", "{cpu_ms_per_call:.2f}"),
+    ("peak MB", "{peak_mb:.0f}"),
+    ("at server: calls", "{server_calls}"),
+    ("most in flight", "{server_peak_in_flight}"),
+    ("span s", "{server_span_s:.2f}"),
+)
+
+
+def table(rows: Sequence[Mapping[str, Any]], on: Mapping[str, Any]) -> str:
+    """The rows as text, with the machine above and the packages below."""
+    cells = [["tool", *(title for title, _ in _COLUMNS)]]
+    for row in rows:
+        mark = "" if row["exact"] else " !"
+        cells.append([row["tool"] + mark, *(form.format_map(row) for _, form in _COLUMNS)])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
+    head = (
+        f"{on['date']}, {on['cpu']}, {on['cores']} cores, {on['memory_gib']} GiB, load {on['load_average']} before, "
+        f"Python {on['python']}"
+    )
+    if rows:
+        first = rows[0]
+        head += (
+            f"\n{first['calls']} calls at {1000 * first['latency_s']:g} ms, medians of {len(first['runs'])}; start-up "
+            "taken off"
+        )
+    packages = {
+        row["tool"]: ", ".join(f"{name} {version}" for name, version in row["packages"].items()) for row in rows
+    }
+    return "\n".join([head, "", *lines, "", *(f"{tool}: {text}" for tool, text in packages.items() if text)])
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Measure peer tools against a server of fixed latency.")
+    parser.add_argument("--calls", type=int, default=2000)
+    parser.add_argument("--latency", type=float, default=0.05, help="seconds")
+    parser.add_argument("--in-flight", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--only", nargs="+", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--cache", type=Path, default=CACHE, help="where the environments are kept")
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    args = parser.parse_args()
+    on = machine()
+    rows = measure_peers(
+        args.only,
+        calls=args.calls,
+        latency=args.latency,
+        in_flight=args.in_flight,
+        repeats=args.repeats,
+        cache=args.cache,
+    )
+    print(table(rows, on))
+    if args.json:
+        args.json.write_text(json.dumps({"machine": on, "rows": rows}, indent=2) + "\n")
+    if not all(row["exact"] for row in rows):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

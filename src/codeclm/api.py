@@ -1,0 +1,39 @@
+"""The Python API: the same run as ``codeclm run``, as one function."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from codeclm.config import RunConfig
+from codeclm.config_files import from_mapping, load
+from codeclm.generate import RunResult, generate
+from codeclm.progress import Progress
+
+
+def run(
+    config: RunConfig | Mapping[str, Any] | str | Path, *, watch: Callable[[Progress], None] | None = None
+) -> RunResult:
+    """Make the dataset that ``config`` describes and return its run directory and manifest.
+
+    ``config`` is a RunConfig, a mapping of the same keys, or the path of a YAML file. Paths in a mapping are taken from
+    the current folder. Running the same config again resumes: nothing recorded is asked twice. ``watch`` is given the
+    live Progress at the start. Raises :class:`~codeclm.errors.CodecLMError`; in a running event loop await
+    :func:`codeclm.generate` instead.
+    """
+    return asyncio.run(generate(_resolved(config), watch=watch))
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """The configuration in a YAML file, with overrides such as ``method.threshold=2``. Raises ConfigError."""
+    return load(Path(path), overrides)
+
+
+def _resolved(config: RunConfig | Mapping[str, Any] | str | Path) -> RunConfig:
+    if isinstance(config, RunConfig):
+        return config
+    if isinstance(config, str | Path):
+        return load_config(config)
+    return from_mapping(config, folder=Path.cwd())

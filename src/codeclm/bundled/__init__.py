@@ -1,0 +1,1 @@
+"""Files that come with codeclm: sample seeds and the configuration that `codeclm init` writes."""

@@ -1,0 +1,198 @@
+"""The command line: each command parses, calls one function and prints.
+
+Exit status: 0 done, 1 failed, 2 bad usage or configuration, 130 interrupted. Everything heavy is imported inside the
+commands, so that ``codeclm --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from codeclm.config import RunConfig
+
+DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="codeclm",
+    help="Instruction-tuning data tailored to your task and your target model (CodecLM).",
+    epilog="Start here: codeclm demo, then codeclm init.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config, such as method.threshold=2."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON events, one per line, instead of text.")]
+
+
+class Format(enum.StrEnum):
+    """What `codeclm export` can write."""
+
+    messages = "messages"
+    alpaca = "alpaca"
+    sharegpt = "sharegpt"
+    prompt_completion = "prompt-completion"
+    preferences = "preferences"
+    parquet = "parquet"
+
+
+class Distribution(enum.StrEnum):
+    """How simulated latencies are spread about their mean."""
+
+    fixed = "fixed"
+    exponential = "exponential"
+    lognormal = "lognormal"
+
+
+@app.command()
+def demo(
+    run_dir: Annotated[Path, typer.Option(help="Where to write the run.")] = Path("runs/demo"),
+    size: Annotated[int, typer.Option(min=1, help="How many examples to make.")] = 100,
+    json: Json = False,
+) -> None:
+    """Make a dataset on built-in simulated models and bundled seeds. Needs no key, no network and no GPU.
+
+    The text is for rehearsal, not for training: it shows what a run does and what comes out.
+    """
+    from codeclm.cli.starter import demo_config
+
+    _run(demo_config(run_dir.resolve(), size), json=json, resume=f"codeclm demo --run-dir {run_dir} --size {size}")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder to write config.yaml and seeds.jsonl into.")] = Path("."),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+) -> None:
+    """Write a commented config.yaml and sample seeds that run as they are."""
+    from codeclm.cli.starter import write_starter
+
+    with _errors():
+        written = write_starter(folder, force=force)
+    for path in written:
+        typer.echo(f"wrote {path}")
+    typer.echo(f"\nNext: codeclm run {folder / 'config.yaml'}\nThen put your own seeds and models into the config.")
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="The YAML configuration; `codeclm init` writes a commented one.")],
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Make the dataset a config describes; run it again to resume.
+
+    Every model call is recorded in the run directory, so a resumed run makes only the calls it still owes. Ctrl-C stops
+    cleanly: calls in flight end and are recorded, and what is kept is written.
+    """
+    from codeclm.config_files import load
+
+    with _errors():
+        loaded = load(config, overrides or ())
+    resume = " ".join(["codeclm run", str(config), *(f"--set {override}" for override in overrides or ())])
+    _run(loaded, json=json, resume=resume)
+
+
+@app.command()
+def status(
+    run_dir: Annotated[Path, typer.Argument(help="A run directory.")],
+    json: Annotated[bool, typer.Option("--json", help="Write the manifest as JSON.")] = False,
+) -> None:
+    """Show how far a run has come, what it cost in calls and tokens, and what failed."""
+    from codeclm.cli.status import print_status
+
+    with _errors():
+        print_status(run_dir, json=json)
+
+
+@app.command()
+def export(
+    run_dir: Annotated[Path, typer.Argument(help="A run directory.")],
+    format: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.messages,
+    out: Annotated[Path | None, typer.Option("--out", help="The file; by default in the run directory.")] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", min=0, max=9, help="Select anew from the recorded scores, without a model call."),
+    ] = None,
+) -> None:
+    """Write a run's examples in another format, or select them anew by another threshold."""
+    from codeclm.reselect import export_run
+
+    with _errors():
+        path, count = export_run(run_dir, format=format.value, out=out, threshold=threshold)
+    typer.echo(f"wrote {count} rows to {path}")
+
+
+@app.command()
+def simulate(  # the options of the simulator, one each
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")] = 8080,
+    latency: Annotated[float, typer.Option(min=0, help="Mean seconds to a reply.")] = 0.0,
+    distribution: Annotated[Distribution, typer.Option(help="How latencies are spread.")] = Distribution.fixed,
+    tokens_per_second: Annotated[float, typer.Option(min=0, help="Speed of writing; 0 is at once.")] = 0.0,
+    max_in_flight: Annotated[int, typer.Option(min=0, help="Calls worked on at once; more wait. 0: all.")] = 0,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any option of the simulator, such as rate_429=0.1."),
+    ] = None,
+) -> None:
+    """Serve simulated strong, target and judge models over an OpenAI-compatible API on this machine.
+
+    For rehearsals and tests: replies are made by rules, and targets are weak in some skills on purpose. All options for
+    --set, faults among them, are listed by `codeclm simulate --set help`.
+    """
+    from codeclm.cli.simulating import serve_simulator
+
+    chosen = {
+        "latency": latency,
+        "latency_distribution": distribution.value,
+        "tokens_per_second": tokens_per_second,
+        "max_in_flight": max_in_flight,
+    }
+    with _errors():
+        serve_simulator(port, chosen, options or [])
+
+
+def _run(config: RunConfig, *, json: bool, resume: str) -> None:
+    from codeclm.cli.running import run_in_terminal
+
+    with _errors(json=json, resume=resume):
+        run_in_terminal(config, json=json)
+
+
+@contextmanager
+def _errors(*, json: bool = False, resume: str = "") -> Iterator[None]:
+    """Print codeclm's own errors as one paragraph and leave with the exit status of their kind."""
+    from codeclm.errors import CodecLMError, ConfigError, InputError, RunDirectoryError, Stopped
+
+    try:
+        yield
+    except CodecLMError as error:
+        if isinstance(error, Stopped):
+            status = INTERRUPTED
+        else:
+            status = BAD_USAGE if isinstance(error, ConfigError | InputError | RunDirectoryError) else FAILED
+        if json:
+            from codeclm.cli.display import emit
+
+            emit({"event": "error", "kind": type(error).__name__, "message": str(error), "exit_status": status})
+        elif status != INTERRUPTED:
+            typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+            typer.echo(str(error), err=True)
+        if resume and status != BAD_USAGE and not json:
+            typer.echo(f"\nTo go on where it stopped: {resume}", err=True)
+        raise typer.Exit(status) from None
+
+
+def main() -> None:
+    """The `codeclm` command."""
+    app()

@@ -1,0 +1,212 @@
+"""Showing a run while it works: a live panel on a terminal, plain lines elsewhere, JSON events on request.
+
+A display only reads the Progress it is given; it runs beside the run in a thread of its own and decides nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import orjson
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from codeclm.progress import Progress
+
+Style = Literal["panel", "lines", "json"]
+
+_INTERVALS: dict[Style, float] = {"panel": 0.25, "lines": 10.0, "json": 1.0}
+_RATE_OVER = 20.0  # seconds that a rate is the mean of
+
+_PHASES = {
+    "connect": "connecting to the models",
+    "encode": "encoding seeds",
+    "mix": "mixing and matching metadata",
+    "generate": "generating",
+    "write": "writing files",
+    "done": "done",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    at: float
+    calls: int
+    tokens: int
+    kept: int
+
+
+class Rates:
+    """Per-second rates over the last seconds, from samples of a Progress."""
+
+    def __init__(self) -> None:
+        self._samples: deque[_Sample] = deque()
+
+    def sample(self, progress: Progress, now: float) -> None:
+        """Take note of where the run is at ``now`` (seconds of any steady clock)."""
+        calls = progress.calls
+        tokens = calls.prompt_tokens + calls.completion_tokens
+        self._samples.append(_Sample(now, calls.made, tokens, progress.kept))
+        while len(self._samples) > 2 and now - self._samples[1].at > _RATE_OVER:
+            self._samples.popleft()
+
+    def per_second(self, what: Literal["calls", "tokens", "kept"]) -> float:
+        """The rate, 0 while there is only one sample."""
+        if len(self._samples) < 2:
+            return 0.0
+        first, last = self._samples[0], self._samples[-1]
+        return float(getattr(last, what) - getattr(first, what)) / max(last.at - first.at, 1e-9)
+
+    def eta(self, progress: Progress) -> float | None:
+        """Seconds until the run has its size at the present rate; None while there is no telling."""
+        rate = self.per_second("kept")
+        return (progress.size - progress.kept) / rate if rate > 0 else None
+
+
+class Display:
+    """Shows a run in one of three styles. A context manager; hand :meth:`watch` to the run."""
+
+    def __init__(self, style: Style, console: Console) -> None:
+        self._style = style
+        self._console = console
+        self._progress: Progress | None = None
+        self._rates = Rates()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._tick, daemon=True)
+        self._live = Live(console=console, auto_refresh=False, transient=False) if style == "panel" else None
+
+    def watch(self, progress: Progress) -> None:
+        """Begin to show this Progress."""
+        self._progress = progress
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        if self._progress:
+            self._show(self._progress)
+        if self._live:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """A line for a person, above the panel; nothing in the JSON style."""
+        if self._style != "json":
+            self._console.print(text, markup=False, highlight=False)
+
+    def _tick(self) -> None:
+        while not self._ended.wait(_INTERVALS[self._style]):
+            if self._progress:
+                self._show(self._progress)
+
+    def _show(self, progress: Progress) -> None:
+        self._rates.sample(progress, time.monotonic())
+        if self._live:
+            self._live.update(panel(progress, self._rates), refresh=True)
+        elif self._style == "json":
+            emit(event(progress, self._rates))
+        else:
+            self._console.print(line(progress, self._rates), markup=False, highlight=False)
+
+
+def emit(values: dict[str, Any]) -> None:
+    """Write one JSON event to standard output."""
+    sys.stdout.buffer.write(orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.flush()
+
+
+def event(progress: Progress, rates: Rates) -> dict[str, Any]:
+    """The run's state as a JSON event."""
+    calls = progress.calls
+    return {
+        "event": "progress",
+        "phase": progress.phase,
+        "size": progress.size,
+        "encoded": progress.encoded,
+        **progress.summary(),
+        "calls_made": calls.made,
+        "calls_replayed": calls.replayed,
+        "in_flight": calls.in_flight,
+        "retries": dict(calls.retries),
+        "calls_per_second": round(rates.per_second("calls"), 2),
+        "tokens_per_second": round(rates.per_second("tokens"), 1),
+        "eta_seconds": None if (eta := rates.eta(progress)) is None else round(eta, 1),
+    }
+
+
+def line(progress: Progress, rates: Rates) -> str:
+    """The run's state as one line of text."""
+    calls = progress.calls
+    if progress.phase in ("generate", "write", "done"):
+        where = f"{progress.kept} of {progress.size} kept"
+    else:
+        where = f"{progress.encoded} of {progress.seeds} seeds"
+    failures = f", failures: {_counts(progress.failures_by_cause)}" if progress.failures_by_cause else ""
+    return (
+        f"{_PHASES[progress.phase]}: {where}, {calls.made} calls made, {calls.replayed} replayed, "
+        f"{calls.in_flight} in flight, {rates.per_second('calls'):.1f} calls/s{failures}, {_eta(progress, rates)}"
+    )
+
+
+def panel(progress: Progress, rates: Rates) -> Panel:
+    """The run's state as a panel for a terminal of any width from 40 columns."""
+    calls = progress.calls
+    done, total = (progress.kept, progress.size)
+    if progress.phase in ("connect", "encode", "mix"):
+        done, total = progress.encoded, max(progress.seeds, 1)
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="dim", no_wrap=True)
+    rows.add_column(overflow="fold")
+    counts = {name: progress.counts[name] for name in ("discarded", "failed", "duplicate") if progress.counts[name]}
+    by_iteration = {f"iteration {number}": n for number, n in sorted(progress.kept_by_iteration.items())}
+    retries = f", sent again {_counts(calls.retries)}" if calls.retries else ""
+    rows.add_row("kept", Text(_counts(by_iteration) or "none yet"))
+    rows.add_row("not kept", Text(_counts(counts) or "none"))
+    rows.add_row(
+        "calls", Text(f"{calls.made:,} made, {calls.replayed:,} replayed, {calls.in_flight} in flight{retries}")
+    )
+    rows.add_row("speed", Text(f"{rates.per_second('calls'):,.1f} calls/s, {rates.per_second('tokens'):,.0f} tokens/s"))
+    if progress.failures_by_cause:
+        rows.add_row("failures", Text(_counts(progress.failures_by_cause), style="yellow"))
+    head = Table.grid(expand=True)
+    head.add_column(ratio=1)
+    head.add_column(justify="right", no_wrap=True)
+    head.add_row(Text(f"{_PHASES[progress.phase]}  {done:,} of {total:,}", style="bold"), _eta(progress, rates))
+    return Panel(
+        Group(head, ProgressBar(total=total, completed=min(done, total)), rows), title="codeclm", padding=(0, 1)
+    )
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: 45 s, 12 min, 3 h 05 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _eta(progress: Progress, rates: Rates) -> str:
+    elapsed = duration(time.monotonic() - progress.started)
+    eta = rates.eta(progress) if progress.phase == "generate" else None
+    return f"{elapsed} elapsed" + (f", {duration(eta)} left" if eta is not None else "")
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())

@@ -1,0 +1,96 @@
+"""A run in a terminal: signals, the display beside it, and what it says at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from codeclm import run_directory
+from codeclm.cli.display import Display, Style, emit
+from codeclm.clients.calls import StopSwitch
+from codeclm.config import SIMULATOR, RunConfig
+from codeclm.errors import Stopped
+from codeclm.generate import RunResult, generate
+
+_INTERRUPTED = 130
+
+
+def run_in_terminal(config: RunConfig, *, json: bool) -> None:
+    """Run ``config`` with a display and say what came out. Raises the run's CodecLMError, Stopped after Ctrl-C."""
+    console = Console(stderr=not json and False)
+    style: Style = "json" if json else "panel" if console.is_terminal else "lines"
+    with Display(style, console) as display:
+        try:
+            result = asyncio.run(_run(config, display))
+        except Stopped:
+            display.say("Stopped. Every finished call is recorded.")
+            raise
+    if json:
+        emit({"event": "done", "run_dir": str(result.run_dir), "manifest": result.manifest})
+    else:
+        say_result(result, config, console)
+
+
+async def _run(config: RunConfig, display: Display) -> RunResult:
+    stop = StopSwitch()
+
+    def interrupt() -> None:
+        if stop.pressed:
+            os._exit(
+                _INTERRUPTED
+            )  # as safe as any kill: calls are recorded as they end, files are moved in place whole
+        stop.press()
+        display.say("Stopping: calls in flight end first. Ctrl-C again leaves at once.")
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    return await generate(config, stop=stop, watch=display.watch)
+
+
+def say_result(result: RunResult, config: RunConfig, console: Console) -> None:
+    """What was made, where it is, and what to do next."""
+    manifest, folder = result.manifest, result.run_dir
+    counts, kept = manifest["counts"], manifest["counts"]["kept"]
+    calls = sum(row["calls"] for row in manifest["calls"])
+    tokens = sum(row["prompt_tokens"] + row["completion_tokens"] for row in manifest["calls"])
+    first = manifest["kept_by_iteration"].get("1", 0)
+    console.print(
+        f"\n{kept} examples from {counts['instructions']} instructions "
+        f"({counts['discarded']} discarded, {counts['failed']} failed, {counts['duplicate']} duplicates, "
+        f"{counts['surplus']} beyond the size).\n"
+        f"{first / kept:.0%} passed as first written; mean gap {manifest['mean_gap']:.1f} of 9. "
+        f"{calls:,} calls, {tokens:,} tokens.",
+        highlight=False,
+    )
+    files = Table.grid(padding=(0, 2))
+    for name, what in _FILES.items():
+        if (folder / name).exists():
+            files.add_row(Text(f"  {_short(folder / name)}"), Text(what, style="dim"))
+    console.print(files)
+    if SIMULATOR in (config.models.strong.base_url, config.models.target.base_url):
+        console.print("Simulated models wrote this: for rehearsal, not for training.", style="yellow")
+
+
+_FILES = {
+    run_directory.EXAMPLES: "the dataset: messages to train on, and where each comes from",
+    run_directory.EXAMPLES_PARQUET: "the same as Parquet",
+    run_directory.PREFERENCES: "the better and the worse answer, for DPO",
+    run_directory.DISCARDED: "what was not kept, with its scores and the reason",
+    run_directory.FAILURES: "what failed, by stage and cause",
+    run_directory.METADATA: "the metadata pool",
+    run_directory.CARD: "the dataset card",
+    run_directory.MANIFEST: "counts, calls, tokens, versions, hashes",
+    run_directory.CONFIG: "the configuration as it was run",
+    run_directory.JOURNAL: "every model call; keep it to resume or grow the run",
+}
+
+
+def _short(path: object) -> str:
+    relative = os.path.relpath(str(path))
+    return relative if not relative.startswith("..") else str(path)

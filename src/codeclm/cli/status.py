@@ -1,0 +1,65 @@
+"""`codeclm status`: a run directory in a few lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from codeclm import run_directory
+from codeclm.cli.display import emit
+from codeclm.errors import RunDirectoryError
+
+
+def print_status(folder: Path, *, json: bool) -> None:
+    """Print how far the run in ``folder`` has come. Raises RunDirectoryError where there is none."""
+    manifest = run_directory.read_manifest(folder)
+    if manifest is None:
+        raise RunDirectoryError(f"{folder}: no run here: there is no {run_directory.MANIFEST}. Is it the run_dir?")
+    if manifest["state"] == "running" and not run_directory.is_held(folder):
+        manifest["state"] = "killed"
+    if json:
+        emit(manifest)
+        return
+    console = Console()
+    counts = manifest["counts"]
+    console.print(f"{_STATES[manifest['state']]}: {counts['kept']} of {manifest['size']} examples", highlight=False)
+    for table in (_outcomes(manifest), _calls(manifest)):
+        console.print(table)
+
+
+_STATES = {
+    "running": "Running",
+    "complete": "Complete",
+    "stopped": "Stopped; run the config again to go on",
+    "failed": "Failed; mend the cause and run the config again to go on",
+    "killed": "Killed; run the config again to go on",
+}
+
+
+def _outcomes(manifest: dict[str, Any]) -> Table:
+    rows = Table.grid(padding=(0, 2))
+    for name, count in manifest["counts"].items():
+        if count:
+            rows.add_row(Text(name.replace("_", " "), style="dim"), Text(f"{count:,}"))
+    for number, count in manifest["kept_by_iteration"].items():
+        rows.add_row(Text(f"kept at iteration {number}", style="dim"), Text(f"{count:,}"))
+    for cause, count in manifest["failures_by_cause"].items():
+        rows.add_row(Text(f"failed: {cause}", style="yellow"), Text(f"{count:,}"))
+    return rows
+
+
+def _calls(manifest: dict[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("stage")
+    table.add_column("model", overflow="fold")
+    for name in ("calls", "tokens in", "tokens out", "s per call"):
+        table.add_column(name, justify="right")
+    for row in manifest["calls"]:
+        numbers = (row["calls"], row["prompt_tokens"], row["completion_tokens"])
+        mean = row["seconds"] / row["calls"]
+        table.add_row(Text(row["stage"]), Text(row["model"]), *(f"{number:,}" for number in numbers), f"{mean:.2f}")
+    return table

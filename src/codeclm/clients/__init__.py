@@ -1,0 +1,1 @@
+"""From a Request to a Completion: HTTP, limits, retries and the journal, each wrapping the next."""

@@ -1,0 +1,60 @@
+"""The calls of a run while it works: those under way, counters that the progress display reads, and the stop switch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+
+from codeclm.errors import Stopped
+from codeclm.records import Completion
+
+
+@dataclass(slots=True)
+class Calls:
+    """This process's calls since its start. ``retries`` counts by cause what was sent again.
+
+    ``under_way`` are the calls not yet filed in the journal, by their key there.
+    """
+
+    made: int = 0
+    replayed: int = 0
+    in_flight: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    retries: Counter[str] = field(default_factory=Counter)
+    under_way: dict[bytes, asyncio.Task[Completion]] = field(default_factory=dict)
+
+    async def drain(self) -> None:
+        """Wait until every call under way has ended, well or badly."""
+        while self.under_way:
+            await asyncio.gather(*self.under_way.values(), return_exceptions=True)
+
+
+class StopSwitch:
+    """Asks every client to begin no new call. Calls in flight end by themselves."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def press(self) -> None:
+        """Begin no new call from now on."""
+        self._event.set()
+
+    @property
+    def pressed(self) -> bool:
+        """Whether the run was asked to stop."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise Stopped once the switch was pressed."""
+        if self._event.is_set():
+            raise Stopped("the run was asked to stop")
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long, or raise Stopped as soon as the switch is pressed."""
+        try:
+            await asyncio.wait_for(self._event.wait(), seconds)
+        except TimeoutError:
+            return
+        self.check()

@@ -1,0 +1,124 @@
+"""From a model's configuration to a client ready to be asked: the handshake, and the layers in their order.
+
+The handshake is one tiny fixed call (and one or two more to see whether JSON schemas are kept to). It finds out, before
+money is spent, whether the endpoint is there, the key is good and the model is known, and how the endpoint wants to be
+spoken to. What it learns is filed in the journal: a resumed run does not ask again and so speaks in the same form.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass, field, replace
+
+import aiohttp
+
+from codeclm.clients.ask import complete_whole, read_reply
+from codeclm.clients.calls import Calls, StopSwitch
+from codeclm.clients.http import HttpClient, ResponseFormat, Traits
+from codeclm.clients.journaled import Journaled
+from codeclm.clients.limited import Limited
+from codeclm.clients.protocol import Client
+from codeclm.clients.retrying import Retrying
+from codeclm.config import ModelConfig
+from codeclm.errors import CallFailed, RejectedRequest, ServerFailed
+from codeclm.journal import Journal, endpoint_key
+from codeclm.prompts.questions import probe
+from codeclm.records import Request
+
+# Few, so that a wrong base_url is told at once.
+_HANDSHAKE_RETRIES = 2
+_STYLES: tuple[ResponseFormat, ...] = ("json_schema", "json_object")
+
+
+@dataclass(frozen=True)
+class Connections:
+    """What all clients of a run share."""
+
+    session: aiohttp.ClientSession
+    journal: Journal
+    stop: StopSwitch
+    calls: Calls
+    limits: dict[tuple[str, str], asyncio.Semaphore] = field(default_factory=dict)
+
+    async def connect(self, config: ModelConfig, *, name: str, base_url: str) -> Client:
+        """A client for ``config``, reached at ``base_url``; ``name`` is the model's place in the config, for messages.
+
+        Raises ConfigError for a missing environment variable and CallFailed when the endpoint can't be used.
+        """
+        http = HttpClient(config, self.session, base_url=base_url, name=name, traits=Traits())
+        key = endpoint_key(config)
+        remembered = self.journal.traits(key)
+        if remembered is None:
+            http.traits = await self._handshake(http, key)
+            self.journal.remember(key, asdict(http.traits))
+        else:
+            http.traits = Traits(**remembered)
+        if config.reply_form != "auto":
+            http.traits = _with_form(http.traits, config)
+        return self._layered(http, key, retries=config.retries)
+
+    def _layered(self, http: HttpClient, key: bytes, *, retries: int) -> Client:
+        model = http.config.model
+        limit = self.limits.setdefault((http.url, model), asyncio.Semaphore(http.config.max_in_flight))
+        limited = Limited(http, limit=limit, stop=self.stop, calls=self.calls)
+        retrying = Retrying(limited, retries=retries, sleep=self.stop.sleep, calls=self.calls)
+        return Journaled(retrying, journal=self.journal, endpoint=key, model=model, calls=self.calls)
+
+    async def _handshake(self, http: HttpClient, key: bytes) -> Traits:
+        """How the endpoint wants to be spoken to; raises CallFailed when it can't be spoken to at all."""
+        await self._learn_parameters(http, key)
+        plain = http.traits
+        if http.config.api == "chat" and http.config.reply_form != "text":
+            client = self._layered(http, key, retries=http.config.retries)
+            for sample, style in enumerate(_STYLES, start=1):
+                http.traits = replace(plain, response_format=style)
+                if await _keeps_to_json(client, sample):
+                    return http.traits
+        return plain
+
+    async def _learn_parameters(self, http: HttpClient, key: bytes) -> None:
+        """Drop or rename, one after another, the parameters that the endpoint's refusals name."""
+        client = self._layered(http, key, retries=min(http.config.retries, _HANDSHAKE_RETRIES))
+        while True:
+            try:
+                await client.complete(_probe_request(client))
+                return
+            except RejectedRequest as error:
+                adapted = _adapted(http.traits, error.raw)
+                if adapted == http.traits:
+                    raise
+                http.traits = adapted
+
+
+async def _keeps_to_json(client: Client, sample: int) -> bool:
+    """Whether a reply asked for with a JSON schema is JSON of that schema."""
+    try:
+        completion = await complete_whole(client, replace(_probe_request(client), sample=sample))
+        return read_reply(probe(), completion, "json")
+    except CallFailed as error:
+        # Some servers answer 500 to a schema they don't know; what may pass by waiting proves nothing either way.
+        if error.fatal or (error.retriable and not isinstance(error, ServerFailed)):
+            raise
+        return False
+
+
+def _probe_request(client: Client) -> Request:
+    question = probe()
+    return Request(question.messages(client.form), 0.0, question.schema, stage="handshake")
+
+
+def _adapted(traits: Traits, refusal: str) -> Traits:
+    refusal = refusal.lower()
+    if "max_completion_tokens" in refusal and traits.tokens_field == "max_tokens":
+        return replace(traits, tokens_field="max_completion_tokens")
+    if "temperature" in refusal and traits.temperature:
+        return replace(traits, temperature=False)
+    if "seed" in refusal and traits.seed:
+        return replace(traits, seed=False)
+    return traits
+
+
+def _with_form(traits: Traits, config: ModelConfig) -> Traits:
+    if config.reply_form == "text":
+        return replace(traits, response_format="none")
+    return traits if traits.response_format != "none" else replace(traits, response_format="json_schema")

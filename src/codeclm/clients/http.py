@@ -1,0 +1,256 @@
+"""One OpenAI-compatible endpoint over HTTP: one request, one completion or one typed error, no retry.
+
+Chat completions by default; ``api: completions`` reaches a base model through an instruction template. Thinking is
+split from the answer whichever way the server sends it. Texts are valid Unicode afterwards. Keys and secret headers are
+taken from the environment when the client is made and are cut out of every error message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+
+import aiohttp
+import orjson
+
+from codeclm.config import ModelConfig
+from codeclm.errors import (
+    AuthFailed,
+    CallFailed,
+    CannotConnect,
+    ConfigError,
+    MalformedBody,
+    QuotaExhausted,
+    RateLimited,
+    RejectedRequest,
+    ServerFailed,
+    TimedOut,
+    UnknownModel,
+)
+from codeclm.records import Completion, FinishReason, ReplyForm, Request, Usage
+
+ResponseFormat = Literal["none", "json_schema", "json_object"]
+
+_FINISH: dict[str | None, FinishReason] = {
+    "length": "length",
+    "max_tokens": "length",
+    "content_filter": "content_filter",
+}
+_RETRY_AFTER_HEADERS = ("retry-after", "llm_provider-retry-after")
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """How an endpoint wants to be spoken to, as learnt at its first call."""
+
+    tokens_field: str = "max_tokens"
+    temperature: bool = True
+    seed: bool = True
+    response_format: ResponseFormat = "none"
+
+
+class HttpClient:
+    """The innermost client. ``base_url`` is where the endpoint is reached now, which its config may name otherwise."""
+
+    def __init__(
+        self, config: ModelConfig, session: aiohttp.ClientSession, *, base_url: str, name: str, traits: Traits
+    ) -> None:
+        self.config = config
+        self.traits = traits
+        self.name = name
+        self._session = session
+        self.url = f"{base_url}/{'chat/completions' if config.api == 'chat' else 'completions'}"
+        self._timeout = aiohttp.ClientTimeout(total=config.timeout)
+        self._headers, self._secrets = _headers(config, name)
+
+    @property
+    def form(self) -> ReplyForm:
+        """``json`` where a response format is known to be kept to."""
+        return "text" if self.traits.response_format == "none" else "json"
+
+    @property
+    def max_tokens(self) -> int:
+        """The configured limit of one reply."""
+        return self.config.max_tokens
+
+    async def complete(self, request: Request) -> Completion:
+        """Send the request once. Raises the CallFailed that fits what went wrong."""
+        data = orjson.dumps(self.body(request))
+        started = time.perf_counter()
+        try:
+            async with self._session.post(
+                self.url, data=data, headers=self._headers, timeout=self._timeout, allow_redirects=False
+            ) as response:
+                content = await response.read()
+                status, headers = response.status, response.headers
+        except TimeoutError:
+            raise TimedOut(f"{self._where()}: no reply within {self.config.timeout:g} s. Raise `timeout`?") from None
+        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+            raise CannotConnect(
+                f"{self._where()}: the connection failed ({self._clean(str(error) or type(error).__name__)}). "
+                "Is the server running, and is base_url right?"
+            ) from None
+        if status != 200:
+            raise self._error(status, headers, content.decode("utf-8", "replace"))
+        return self._read(content, time.perf_counter() - started)
+
+    def body(self, request: Request) -> dict[str, Any]:
+        """The request's JSON body, as this endpoint wants it."""
+        config, traits = self.config, self.traits
+        body: dict[str, Any] = {"model": config.model, traits.tokens_field: config.max_tokens}
+        if config.api == "chat":
+            body["messages"] = [{"role": message.role, "content": message.content} for message in request.messages]
+        else:
+            text = "\n\n".join(message.content for message in request.messages)
+            before, after = config.template.split("{instruction}")
+            body["prompt"] = before + text + after
+            if config.stop:
+                body["stop"] = list(config.stop)
+        if traits.temperature:
+            body["temperature"] = request.temperature
+        if traits.seed:
+            body["seed"] = request.sample
+        if request.schema and traits.response_format == "json_schema":
+            named = {"name": request.schema.name, "schema": request.schema.schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        elif request.schema and traits.response_format == "json_object":
+            body["response_format"] = {"type": "json_object", "schema": request.schema.schema}
+        return body | config.extra_body
+
+    def _read(self, content: bytes, latency: float) -> Completion:
+        try:
+            reply = _loads(content)
+            choice = reply["choices"][0]
+            message = choice["message"] if self.config.api == "chat" else {"content": choice["text"]}
+            text, thinking = split_reasoning(_text(message.get("content")))
+            usage = reply.get("usage") or {}
+            return Completion(
+                text=text,
+                finish_reason=_FINISH.get(choice.get("finish_reason"), "stop"),
+                usage=Usage(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)),
+                reasoning=_text(message.get("reasoning_content") or message.get("reasoning")) or thinking,
+                refusal=_text(message.get("refusal")),
+                latency=latency,
+            )
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+            raw = self._clean(content[:2000].decode("utf-8", "replace"))
+            raise MalformedBody(
+                f"{self._where()}: the reply is not a chat completion: {raw[:200]!r}", raw=raw
+            ) from None
+
+    def _error(self, status: int, headers: Mapping[str, str], text: str) -> CallFailed:
+        raw = self._clean(text[:2000])
+        said = f"{self._where()}: HTTP {status}: {_said(raw)}"
+        if status in (401, 403):
+            variable = self.config.api_key_env
+            hint = f"Check the key in {variable}" if variable else f"Set models.{self.name}.api_key_env"
+            return AuthFailed(f"{said} {hint}.", raw=raw)
+        if status == 404:
+            hint = f"Is `{self.config.model}` served there, and does base_url end in the API's version (…/v1)?"
+            return UnknownModel(f"{said} {hint}", raw=raw)
+        if status == 429:
+            if "insufficient_quota" in raw:
+                return QuotaExhausted(f"{said} Add credit to the account and run again.", raw=raw)
+            return RateLimited(said, raw=raw, retry_after=retry_after(headers))
+        if status == 408:
+            return TimedOut(said, raw=raw)
+        if status >= 500:
+            return ServerFailed(said, raw=raw, retry_after=retry_after(headers))
+        return RejectedRequest(said, raw=raw)
+
+    def _where(self) -> str:
+        return f"models.{self.name} ({self.config.model} at {self.url})"
+
+    def _clean(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds a server asked us to wait, in any of the ways they say it; None when it did not."""
+    milliseconds = headers.get("retry-after-ms", "")
+    if re.fullmatch(r"\d+(\.\d+)?", milliseconds):
+        return float(milliseconds) / 1000
+    for name in _RETRY_AFTER_HEADERS:
+        value = headers.get(name, "").strip()
+        if re.fullmatch(r"\d+(\.\d+)?", value):
+            return float(value)
+        if value:
+            try:
+                return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+            except ValueError:
+                continue
+    return None
+
+
+def split_reasoning(text: str) -> tuple[str, str]:
+    """An answer and the thinking that was written before it.
+
+    Thinking is a leading ``<think>`` block; one that never ends leaves no answer. Some chat templates open the block
+    themselves, so text before a lone ``</think>`` is thinking too.
+    """
+    stripped = text.lstrip()
+    if stripped.startswith("<think>"):
+        thinking, _, answer = stripped.removeprefix("<think>").partition("</think>")
+        return answer.strip(), thinking.strip()
+    if "</think>" in text and "<think>" not in text:
+        thinking, _, answer = text.partition("</think>")
+        return answer.strip(), thinking.strip()
+    return text, ""
+
+
+def _headers(config: ModelConfig, name: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The headers to send, and the secrets in them."""
+    secrets: list[str] = []
+
+    def variable(match: re.Match[str]) -> str:
+        secrets.append(_environment(match[1], f"models.{name}.headers"))
+        return secrets[-1]
+
+    headers = {key: re.sub(r"\$\{(\w+)\}", variable, value) for key, value in config.headers.items()}
+    if config.api_key_env:
+        secrets.append(_environment(config.api_key_env, f"models.{name}.api_key_env"))
+        headers.setdefault("Authorization", f"Bearer {secrets[-1]}")
+    return {"Content-Type": "application/json"} | headers, tuple(secrets)
+
+
+def _environment(variable: str, key: str) -> str:
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        raise ConfigError(f"{key}: the environment variable {variable} is not set. Set it: export {variable}=…")
+    return value
+
+
+def _loads(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return json.loads(content)  # accepts a lone surrogate, which _text then replaces
+
+
+def _text(value: Any) -> str:
+    """A message's text as valid Unicode; some servers send a list of parts."""
+    if isinstance(value, list):
+        value = "".join(part.get("text", "") for part in value if isinstance(part, dict))
+    text = value if isinstance(value, str) else ""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _said(raw: str) -> str:
+    """The human part of an error body."""
+    try:
+        error = json.loads(raw)
+        error = error.get("error", error)
+        message = error.get("message") or error.get("detail") if isinstance(error, dict) else error
+    except (ValueError, AttributeError, RecursionError):
+        message = raw
+    said = re.sub(r"\s+", " ", str(message or "no explanation")).strip()
+    return (said if len(said) <= 300 else said[:299] + "…").rstrip(".") + "."

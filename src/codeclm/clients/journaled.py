@@ -1,0 +1,43 @@
+"""The outermost client: a call that was ever made is answered from the journal, any other is made once and filed."""
+
+from __future__ import annotations
+
+import asyncio
+
+from codeclm.clients.calls import Calls
+from codeclm.clients.protocol import Client, Layer
+from codeclm.journal import Journal, call_key
+from codeclm.records import Completion, Request
+
+
+class Journaled(Layer):
+    """Replays recorded calls; makes and files the others. Equal calls under way at the same time are made once."""
+
+    def __init__(self, inner: Client, *, journal: Journal, endpoint: bytes, model: str, calls: Calls) -> None:
+        super().__init__(inner)
+        self._journal = journal
+        self._endpoint = endpoint
+        self._model = model
+        self._calls = calls
+
+    async def complete(self, request: Request) -> Completion:
+        """The recorded completion, or a new one which is on disk before it is returned."""
+        key = call_key(self._endpoint, request)
+        call = self._calls.under_way.get(key)
+        if call is None:
+            recorded = self._journal.get(key)
+            if recorded is not None:
+                self._calls.replayed += 1
+                return recorded
+            call = self._calls.under_way[key] = asyncio.create_task(self._make(key, request))
+            call.add_done_callback(lambda _: self._calls.under_way.pop(key))
+        # Shielded: whoever gives up waiting must not take the answer from the others, nor lose one that is paid for.
+        return await asyncio.shield(call)
+
+    async def _make(self, key: bytes, request: Request) -> Completion:
+        completion = await self.inner.complete(request)
+        await asyncio.shield(self._journal.put(key, completion, stage=request.stage, model=self._model))
+        self._calls.made += 1
+        self._calls.prompt_tokens += completion.usage.prompt_tokens
+        self._calls.completion_tokens += completion.usage.completion_tokens
+        return completion

@@ -1,0 +1,172 @@
+"""The run's configuration: one frozen tree, refused whole when anything in it is wrong.
+
+Each key is documented where it is defined, and `codeclm init` writes its commented file from these very descriptions.
+Unknown keys and bad values raise :class:`~codeclm.errors.ConfigError` naming the file, the line, the key, what was
+expected and the nearest valid name. Secrets are never part of a configuration: keys are named by environment variable,
+and headers refer to them as ``${NAME}``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+SIMULATOR = "simulator"
+
+_SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+
+
+def _known_url(url: str) -> str:
+    if url != SIMULATOR and not re.match(r"https?://[^\s/]+", url):
+        raise ValueError(f"expected a URL such as http://127.0.0.1:8000/v1, or the word {SIMULATOR}")
+    return url.rstrip("/")
+
+
+def _no_literal_secrets(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if _SECRET_HEADER.search(name) and "${" not in value:
+            raise ValueError(f"header {name} looks like a secret: write ${{VARIABLE}} and set it in the environment")
+    return headers
+
+
+def _one_instruction_field(template: str) -> str:
+    if template.count("{instruction}") != 1:
+        raise ValueError("expected a template that contains {instruction} exactly once")
+    return template
+
+
+class ModelConfig(_Section):
+    """One model behind an OpenAI-compatible endpoint."""
+
+    model: str = Field(min_length=1, description="The model's name, as the endpoint knows it.")
+    base_url: Annotated[str, AfterValidator(_known_url)] = Field(
+        description="Where the API lives, with its version: http://127.0.0.1:8000/v1. "
+        "The word `simulator` starts the built-in simulated models instead (strong, target, judge)."
+    )
+    api: Literal["chat", "completions"] = Field(
+        "chat", description="`chat` for models with a chat template, `completions` for a base model without one."
+    )
+    api_key_env: str | None = Field(
+        None, description="The environment variable that holds the API key. The key itself is never written anywhere."
+    )
+    max_in_flight: int = Field(32, ge=1, le=10_000, description="At most so many calls to this endpoint at once.")
+    timeout: float = Field(120, gt=0, le=86_400, description="Seconds to wait for one whole reply.")
+    max_tokens: int = Field(2048, ge=1, description="At most so many tokens in one reply (thinking included).")
+    retries: int = Field(
+        6, ge=0, le=100, description="How often one call is sent again after a 429, 5xx, timeout or broken connection."
+    )
+    reply_form: Literal["auto", "json", "text"] = Field(
+        "auto", description="How structured replies are asked for; `auto` finds out with one tiny call and remembers."
+    )
+    extra_body: dict[str, Any] = Field(
+        default_factory=dict, description="Further fields of the request body, such as {top_p: 0.95}."
+    )
+    headers: Annotated[dict[str, str], AfterValidator(_no_literal_secrets)] = Field(
+        default_factory=dict, description="Further HTTP headers; ${NAME} is read from the environment."
+    )
+    template: Annotated[str, AfterValidator(_one_instruction_field)] = Field(
+        "### Instruction:\n{instruction}\n\n### Response:\n",
+        description="For `api: completions`: how an instruction becomes the text to complete.",
+    )
+    stop: tuple[str, ...] = Field((), description="For `api: completions`: texts at which the reply ends.")
+    identity: str | None = Field(
+        None,
+        description="The name under which this endpoint's answers are recorded; its base_url unless set. "
+        "When the same server moves, set it to the old base_url and nothing is asked twice.",
+    )
+
+    @property
+    def recorded_as(self) -> str:
+        """The endpoint's name in the journal's keys."""
+        return self.identity or self.base_url
+
+
+class ModelsConfig(_Section):
+    """The models of a run."""
+
+    strong: ModelConfig = Field(description="The strong model: encodes, decodes, writes rubrics, improves, answers.")
+    target: ModelConfig = Field(description="The model to be fine-tuned: answers in the filter.")
+    judge: ModelConfig | None = Field(
+        None, description="Scores the answers; the strong model unless set, as in the paper."
+    )
+
+    @property
+    def judging(self) -> ModelConfig:
+        """The model that scores answers."""
+        return self.judge or self.strong
+
+
+class MethodConfig(_Section):
+    """The method and its settings; the defaults are the paper's."""
+
+    name: Literal["codeclm"] = Field("codeclm", description="Which method makes the data.")
+    pool: int = Field(
+        200, ge=0, description="Mix and match adds metadata until the pool has so many entries; 0 adds none."
+    )
+    max_skills: int = Field(3, ge=1, le=20, description="At most so many skills in one metadata entry.")
+    rubrics: int = Field(4, ge=1, le=50, description="Rubrics, each with its action, asked for per metadata entry.")
+    iterations: int = Field(4, ge=1, le=100, description="Times round at most; the basic instruction is the first.")
+    threshold: float = Field(
+        3.0, ge=0, le=9, description="Keep an instruction where the score gap is larger than this, on the 1-10 scale."
+    )
+    instructions_per_entry: int = Field(
+        5, ge=1, le=50, description="Basic instructions decoded from an entry each time it is its turn."
+    )
+    temperature: float = Field(0.7, ge=0, le=2, description="Sampling temperature of encode, decode and Self-Rubrics.")
+    answer_temperature: float = Field(0.7, ge=0, le=2, description="Sampling temperature of the two answers.")
+    judge_temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature of the judge.")
+    use_cases: tuple[str, ...] = Field((), description="If given, encode chooses the use case from this list only.")
+    skills: tuple[str, ...] = Field((), description="If given, encode chooses the skills from this list only.")
+    near_duplicates: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="Drop an instruction at least so similar to a seed or an example (1: equal ones only).",
+    )
+    patience: int = Field(
+        50, ge=1, description="Stop when so many turns in a row gave no example, rather than spend without end."
+    )
+
+
+class EngineConfig(_Section):
+    """What runs the slots."""
+
+    name: Literal["local"] = Field("local", description="`local`: this process, asynchronously.")
+
+
+class RunConfig(_Section):
+    """Everything a run depends on."""
+
+    seeds: Path | None = Field(
+        None, description="The seed instructions: JSONL, JSON, CSV, Parquet, or text with one per line."
+    )
+    seeds_field: str | None = Field(
+        None, description="The field that holds the instruction, where it is not instruction, prompt or messages."
+    )
+    metadata: Path | None = Field(
+        None,
+        description="Instead of seeds: metadata written by hand, rows of use_case and skills, in the same formats.",
+    )
+    size: int = Field(500, ge=1, description="How many examples to make.")
+    run_dir: Path = Field(
+        description="Where everything about the run is written. Run again with the same one to resume."
+    )
+    seed: int = Field(0, ge=0, description="The random seed of every choice the run makes.")
+    models: ModelsConfig = Field(description="The models of the run.")
+    method: MethodConfig = Field(default_factory=MethodConfig, description="The method and its settings.")
+    engine: EngineConfig = Field(default_factory=EngineConfig, description="What runs the work.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> RunConfig:
+        if (self.seeds is None) == (self.metadata is None):
+            raise ValueError(
+                "expected exactly one of `seeds` (a file of instructions) and `metadata` (written by hand)"
+            )
+        return self

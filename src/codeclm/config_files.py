@@ -1,0 +1,184 @@
+"""Reading and writing configurations: YAML text and ``a.b=value`` overrides in, a RunConfig out, and back.
+
+Owns every message about a configuration: :func:`load` raises :class:`~codeclm.errors.ConfigError` with the file, line,
+key, what was expected and the nearest valid name. Relative paths are taken from the configuration file's folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from codeclm.config import RunConfig
+from codeclm.errors import ConfigError
+
+KeyPath = tuple[str, ...]
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """The configuration in ``path`` with ``overrides`` (each ``a.b=value``, the value in YAML) applied on top."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: can't read the config ({error}). `codeclm init` writes a commented one.") from None
+    values, lines = _parse(text, path)
+    for override in overrides:
+        _apply(values, override)
+    return from_mapping(values, folder=path.parent, name=str(path), lines=lines)
+
+
+def from_mapping(
+    values: Mapping[str, Any], *, folder: Path, name: str = "config", lines: Mapping[KeyPath, int] | None = None
+) -> RunConfig:
+    """A validated configuration from plain values; relative paths are taken from ``folder``."""
+    try:
+        config = RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(error, name, lines or {}))) from None
+    paths = {key: _absolute(path, folder) for key in ("seeds", "metadata", "run_dir") if (path := getattr(config, key))}
+    return config.model_copy(update=paths)
+
+
+def dump(config: RunConfig) -> str:
+    """The resolved configuration as YAML; it holds no secret, and loading it gives the same configuration."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def differences(
+    old: RunConfig, new: RunConfig, *, ignoring: frozenset[str] = frozenset()
+) -> list[tuple[str, Any, Any]]:
+    """The keys in which two configurations differ, each with its old and new value.
+
+    ``ignoring`` names keys by their full path or, for a key of every model, by ``models.*.key``.
+    """
+    before, after = dict(_leaves(old.model_dump(mode="json"))), dict(_leaves(new.model_dump(mode="json")))
+    differing = []
+    for key in sorted(before.keys() | after.keys()):
+        parts = key.split(".")
+        anywhere = ".".join(["models", "*", *parts[2:]]) if parts[0] == "models" else key
+        if before.get(key) != after.get(key) and not {key, anywhere} & ignoring:
+            differing.append((key, before.get(key), after.get(key)))
+    return differing
+
+
+def _absolute(path: Path, folder: Path) -> Path:
+    return (folder / path.expanduser()).resolve()
+
+
+def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    try:
+        values = yaml.safe_load(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f":{where.line + 1}" if where else ""
+        raise ConfigError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}.") from None
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"{path}: expected keys and values such as `size: 500`. `codeclm init` writes a commented one."
+        )
+    return values, dict(_lines(node, ()))
+
+
+def _lines(node: yaml.Node | None, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*path, str(key.value))
+            yield here, key.start_mark.line + 1
+            yield from _lines(value, here)
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override}: expected KEY=VALUE, for example --set method.threshold=2.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is not valid YAML; quote it.") from None
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        inner = values.get(section)
+        if inner is None:
+            inner = values[section] = {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {override}: `{section}` is a value, not a section with keys of its own.")
+        values = inner
+    values[last] = value
+
+
+def _explain(error: ValidationError, name: str, lines: Mapping[KeyPath, int]) -> Iterator[str]:
+    for problem in error.errors():
+        path = tuple(str(part) for part in problem["loc"])
+        line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
+        where = f"{name}:{line}" if line else name
+        key = ".".join(path)
+        if problem["type"] == "extra_forbidden":
+            yield f"{where}: unknown key `{key}`.{_nearest(path)}"
+        elif problem["type"] == "missing":
+            yield f"{where}: missing key `{key}`: {_described(path)}"
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            given = f", not {problem['input']!r:.80}" if path and not isinstance(problem["input"], dict) else ""
+            described = f" ({_described(path)})" if _field(path) else ""
+            yield f"{where}: {f'`{key}`: ' if key else ''}{message[0].lower()}{message[1:]}{given}.{described}"
+
+
+def _nearest(path: KeyPath) -> str:
+    section = _section(path[:-1])
+    valid = list(section.model_fields) if section else []
+    close = difflib.get_close_matches(path[-1], valid, n=1, cutoff=0.5)
+    elsewhere = [key for key in known_keys() if key.split(".")[-1] == path[-1]]
+    if close or not elsewhere:
+        meant = f" Did you mean `{'.'.join((*path[:-1], close[0]))}`?" if close else ""
+    else:
+        meant = f" Did you mean `{elsewhere[0]}`?"
+    return f"{meant} Valid here: {', '.join(valid)}." if valid else meant
+
+
+def known_keys(section: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[str]:
+    """Every key of the configuration by its full path, sections included."""
+    for name, field in section.model_fields.items():
+        yield prefix + name
+        inner = _model_of(field)
+        if inner:
+            yield from known_keys(inner, f"{prefix}{name}.")
+
+
+def _section(path: KeyPath) -> type[BaseModel] | None:
+    section: type[BaseModel] | None = RunConfig
+    for part in path:
+        field = section.model_fields.get(part) if section else None
+        section = _model_of(field) if field else None
+    return section
+
+
+def _field(path: KeyPath) -> FieldInfo | None:
+    section = _section(path[:-1]) if path else None
+    return section.model_fields.get(path[-1]) if section else None
+
+
+def _described(path: KeyPath) -> str:
+    field = _field(path)
+    return (field.description or "") if field else ""
+
+
+def _model_of(field: FieldInfo) -> type[BaseModel] | None:
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict) and key not in ("extra_body", "headers"):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

@@ -1,0 +1,280 @@
+"""The composition root: from a configuration to a finished run directory.
+
+It wires config, journal, clients, pool, engine, selection and output together and holds no logic of theirs.
+Running it again is how a run is resumed: recorded calls return at once from the journal and the rest are made.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from codeclm import run_directory
+from codeclm.clients.calls import StopSwitch
+from codeclm.clients.connect import Connections
+from codeclm.config import SIMULATOR, ModelConfig, RunConfig
+from codeclm.dataset.card import dataset_card
+from codeclm.dataset.export import write_parquet
+from codeclm.dataset.seeds import read_metadata, read_seeds
+from codeclm.engines.local import map_ordered
+from codeclm.errors import CodecLMError, ConfigError, RunFailed, Stopped
+from codeclm.journal import Journal
+from codeclm.manifest import build_manifest
+from codeclm.output import Output
+from codeclm.pipeline import Models, run_slot
+from codeclm.pool import Known, Pool, encode_seeds, mix
+from codeclm.progress import Progress
+from codeclm.records import Metadata, Outcome, Seed, SlotResult
+from codeclm.select import Selector
+from codeclm.simulator.server import Simulator
+
+# Before a run knows its own rate it expects half of its instructions to be kept, as if it had seen so many slots.
+_EXPECTED_SHARE = 0.5
+_EXPECTED_FROM_SLOTS = 4
+
+_NOTE_EVERY = 5.0  # seconds between two manifests of a running run
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a run starts from: seeds, or metadata written by hand."""
+
+    seeds: tuple[Seed, ...]
+    metadata: tuple[Metadata, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """Where a run's files are, and its manifest."""
+
+    run_dir: Path
+    manifest: dict[str, Any]
+
+
+async def generate(
+    config: RunConfig,
+    *,
+    stop: StopSwitch | None = None,
+    watch: Callable[[Progress], None] | None = None,
+) -> RunResult:
+    """Run ``config`` to the end and write its run directory.
+
+    ``watch`` is given the live Progress once at the start. ``stop`` ends the run cleanly: calls in flight end and are
+    recorded, what is kept is written, and Stopped is raised. Raises the CodecLMError of whatever makes going on
+    useless, after writing what there is.
+    """
+    inputs = read_inputs(config)
+    progress = Progress(config.size, seeds=len(inputs.seeds))
+    if watch:
+        watch(progress)
+    with run_directory.held(config, inputs.sha256) as folder, Journal(folder / run_directory.JOURNAL) as journal:
+        run = _Run(config, inputs, progress, journal, folder)
+        progress.published = (run_directory.read_manifest(folder) or {}).get("examples", 0)
+        run.note("running")
+        try:
+            await run.work(stop or StopSwitch())
+        except CodecLMError as error:
+            run.note("stopped" if isinstance(error, Stopped) else "failed")
+            raise
+        manifest = run.note("complete")
+        progress.phase = "done"
+        return RunResult(folder, manifest)
+
+
+def read_inputs(config: RunConfig) -> Inputs:
+    """The seeds or metadata a config names. Raises InputError."""
+    if config.seeds:
+        seeds = read_seeds(config.seeds, field=config.seeds_field).seeds
+        return Inputs(seeds, (), run_directory.sha256(config.seeds))
+    if config.metadata:
+        metadata = read_metadata(config.metadata, max_skills=config.method.max_skills)
+        return Inputs((), metadata, run_directory.sha256(config.metadata))
+    raise ConfigError("config: expected `seeds` or `metadata`.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run while it is under way."""
+
+    config: RunConfig
+    inputs: Inputs
+    progress: Progress
+    journal: Journal
+    folder: Path
+    noted: list[float] = field(default_factory=list)
+
+    async def work(self, stop: StopSwitch) -> None:
+        """Everything between opening the journal and closing it."""
+        async with AsyncExitStack() as stack:
+            session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=True)
+            await stack.enter_async_context(session)
+            stack.push_async_callback(self.progress.calls.drain)
+            stack.callback(stop.press)
+            connections = Connections(session, self.journal, stop, self.progress.calls)
+            models = await self._connect(connections, stack)
+            output = stack.enter_context(Output(self.folder))
+            try:
+                await self._generate(models, await self._pool(models, output), output)
+            finally:
+                self._publish(output)
+
+    async def _connect(self, connections: Connections, stack: AsyncExitStack) -> Models:
+        chosen = self.config.models
+        simulated = ""
+        if SIMULATOR in (chosen.strong.base_url, chosen.target.base_url, chosen.judging.base_url):
+            simulated = (await stack.enter_async_context(Simulator())).base_url
+
+        def address(model: ModelConfig) -> str:
+            return simulated if model.base_url == SIMULATOR else model.base_url
+
+        named = {"strong": chosen.strong, "target": chosen.target, "judge": chosen.judge}
+        clients = {
+            name: await connections.connect(model, name=name, base_url=address(model))
+            for name, model in named.items()
+            if model is not None
+        }
+        return Models(clients["strong"], clients["target"], clients.get("judge", clients["strong"]))
+
+    async def _pool(self, models: Models, output: Output) -> Pool:
+        self.progress.phase = "encode"
+        known = Known()
+        for metadata in self.inputs.metadata:
+            known.add(metadata)
+        encoding = encode_seeds(
+            self.inputs.seeds,
+            strong=models.strong,
+            settings=self.config.method,
+            window=2 * self.config.models.strong.max_in_flight,
+        )
+        async for seed, result in encoding:
+            self.progress.encoded += 1
+            if isinstance(result, Metadata):
+                known.add(result, (seed.id,))
+            else:
+                self.progress.failed_seeds += 1
+                self._add_failure(result, output)
+        if not known.metadata:
+            causes = ", ".join(f"{cause} ({n})" for cause, n in self.progress.failures_by_cause.most_common())
+            raise RunFailed(
+                f"None of the {len(self.inputs.seeds)} seeds could be encoded: {causes}. Their replies are in "
+                f"{self.folder / run_directory.FAILURES}. Can {self.config.models.strong.model} follow instructions?"
+            )
+        self.progress.phase = "mix"
+        pool = await mix(known, strong=models.strong, settings=self.config.method, seed=self.config.seed)
+        self.progress.entries = len(pool.entries)
+        self.progress.mixed_entries = len(pool.entries) - len(known.metadata)
+        self.progress.turned_away = len(pool.turned_away)
+        for entry in pool.entries:
+            output.add_metadata(_metadata_row(entry.id, entry.metadata, entry.seed_ids, turned_away=False))
+        for pair in pool.turned_away:
+            output.add_metadata(_metadata_row("", pair, (), turned_away=True))
+        for outcome in pool.failures:
+            self.progress.failed_pairs += 1
+            self._add_failure(outcome, output)
+        return pool
+
+    async def _generate(self, models: Models, pool: Pool, output: Output) -> None:
+        self.progress.phase = "generate"
+        config, progress, slot = self.config, self.progress, pool.slots(self.config.seed)
+
+        async def work(index: int) -> SlotResult:
+            return await run_slot(slot(index), models=models, settings=config.method, seed=config.seed)
+
+        selector = Selector(size=config.size, near_duplicates=config.method.near_duplicates)
+        slots = map_ordered(work, goal=lambda: wanted_slots(progress, config), window=_window(config))
+        async with aclosing(slots) as results:
+            with selector:
+                selector.know(self.inputs.seeds)
+                async for result in results:
+                    outcomes = tuple(selector.select(outcome) for outcome in result.outcomes)
+                    progress.add_slot(SlotResult(result.slot, outcomes))
+                    for outcome in outcomes:
+                        output.add(outcome)
+                    self._note_now_and_then()
+                    if progress.fruitless_slots == config.method.patience and progress.kept < config.size:
+                        raise RunFailed(self._fruitless())
+
+    def _fruitless(self) -> str:
+        progress = self.progress
+        shares = ", ".join(f"{name} {progress.counts[name]}" for name in ("discarded", "failed", "duplicate"))
+        return (
+            f"Stopped with {progress.kept} of {progress.size} examples: the last {progress.fruitless_slots} slots gave "
+            f"none ({shares} so far). If most were discarded, the target is nearly as good as the strong model here: "
+            "lower method.threshold. If most are duplicates, raise method.pool or add seeds. method.patience sets when "
+            "to give up."
+        )
+
+    def _add_failure(self, outcome: Outcome, output: Output) -> None:
+        assert outcome.failure is not None  # noqa: S101 - made as one
+        self.progress.failures_by_cause[outcome.failure.cause] += 1
+        output.add(outcome)
+
+    def _publish(self, output: Output) -> None:
+        """Put the files in place, unless an earlier, longer run left more examples there than this one came to."""
+        if self.progress.kept < self.progress.published:
+            return
+        self.progress.phase = "write"
+        output.publish()
+        self.progress.published = self.progress.kept
+        examples = self.folder / run_directory.EXAMPLES
+        if find_spec("pyarrow"):
+            write_parquet(self.folder / run_directory.EXAMPLES_PARQUET, run_directory.read_rows(examples))
+        state = "complete" if self.progress.kept == self.progress.size else "stopped"
+        card = dataset_card(self._manifest(state), run_directory.read_rows(examples))
+        run_directory.write(self.folder / run_directory.CARD, card.encode())
+
+    def _note_now_and_then(self) -> None:
+        if time.monotonic() - self.noted[-1] > _NOTE_EVERY:
+            self.note("running")
+
+    def note(self, state: str) -> dict[str, Any]:
+        """Write the manifest."""
+        self.noted[:] = [time.monotonic()]
+        manifest = self._manifest(state)
+        run_directory.write_manifest(self.folder, manifest)
+        return manifest
+
+    def _manifest(self, state: str) -> dict[str, Any]:
+        return build_manifest(self.config, self.inputs.sha256, self.progress, self.journal, state)
+
+
+def _metadata_row(entry: str, metadata: Metadata, seed_ids: tuple[str, ...], *, turned_away: bool) -> dict[str, Any]:
+    return {
+        "id": entry,
+        "use_case": metadata.use_case,
+        "skills": list(metadata.skills),
+        "seed_ids": list(seed_ids),
+        "turned_away": turned_away,
+    }
+
+
+def _window(config: RunConfig) -> int:
+    """Slots under way at once: enough to keep every endpoint full, each slot holding several calls in flight."""
+    models = config.models
+    in_flight = models.strong.max_in_flight + models.target.max_in_flight
+    if models.judge:
+        in_flight += models.judge.max_in_flight
+    return 2 + 2 * in_flight // config.method.instructions_per_entry
+
+
+def wanted_slots(progress: Progress, config: RunConfig) -> int:
+    """How many slots, from the first on, look needed now that ``progress.slots`` of them are known.
+
+    A function of the outcomes in slot order alone: which slots are begun, and so which calls are made, does not depend
+    on timing.
+    """
+    missing = config.size - progress.kept
+    if missing <= 0:
+        return progress.slots
+    expected = _EXPECTED_SHARE * config.method.instructions_per_entry * _EXPECTED_FROM_SLOTS
+    rate = (progress.kept + expected) / (progress.slots + _EXPECTED_FROM_SLOTS)
+    return progress.slots + math.ceil(missing / rate)

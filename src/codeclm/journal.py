@@ -1,0 +1,244 @@
+"""The journal: one SQLite file that holds every model call of a run.
+
+Contract. A call is filed under :func:`call_key`, a digest of everything that can change its answer. :meth:`Journal.put`
+returns once the call is part of a transaction that will be committed before the event loop goes on to other work, and
+awaiting its result means it survives a ``kill -9``: what a kill can lose is only what was in flight. Reading a recorded
+call gives back exactly what was written. The file migrates forward by numbered steps. Anything wrong with it (torn,
+foreign, too new, no room) is a :class:`~codeclm.errors.JournalError` with its remedy, never a crash.
+
+Nothing here knows of stages or methods; there is no other state to restore.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sqlite3
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+
+from codeclm.config import ModelConfig
+from codeclm.errors import JournalError
+from codeclm.records import Completion, Request, Usage
+
+_APPLICATION_ID = 0x436F4C4D  # "CoLM"
+
+# Step n brings a journal from version n to n + 1. Steps are only ever added.
+_MIGRATIONS = (
+    """
+    CREATE TABLE calls (
+        key BLOB PRIMARY KEY,
+        stage TEXT NOT NULL,
+        model TEXT NOT NULL,
+        finish_reason TEXT NOT NULL,
+        prompt_tokens INTEGER NOT NULL,
+        completion_tokens INTEGER NOT NULL,
+        latency REAL NOT NULL,
+        made_at REAL NOT NULL,
+        reply BLOB NOT NULL
+    );
+    CREATE TABLE endpoints (key BLOB PRIMARY KEY, traits BLOB NOT NULL);
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallTotal:
+    """What the recorded calls of one stage to one model come to; ``seconds`` is the sum of their latencies."""
+
+    stage: str
+    model: str
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+
+
+def endpoint_key(model: ModelConfig) -> bytes:
+    """A digest of what an endpoint is: where it lives, its model, and all that goes with every request."""
+    identity = [
+        model.recorded_as, model.api, model.model, model.max_tokens, model.extra_body, model.headers,
+        [model.template, model.stop] if model.api == "completions" else None,
+    ]  # fmt: skip
+    return _digest(identity)
+
+
+def call_key(endpoint: bytes, request: Request) -> bytes:
+    """The name of a call: a digest of the endpoint and of everything in the request that can change the answer."""
+    return _digest(
+        [
+            endpoint.hex(),
+            [[message.role, message.content] for message in request.messages],
+            request.temperature,
+            request.schema.schema if request.schema else None,
+            request.sample,
+            request.attempt,
+        ]
+    )
+
+
+def _digest(value: Any) -> bytes:
+    return hashlib.blake2b(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+
+
+class Journal:
+    """The recorded calls of one run directory. Open it as a context manager; use it from one event loop."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._pending: list[tuple[Any, ...]] = []
+        self._committed: asyncio.Future[None] | None = None
+        with self._guarded():
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            try:
+                self._prepare()
+            except BaseException:
+                self._db.close()
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._guarded():
+            try:
+                self._write()
+            finally:
+                self._db.close()
+
+    def get(self, key: bytes) -> Completion | None:
+        """The recorded completion of a call, or None when it was never made."""
+        with self._guarded():
+            row = self._db.execute(
+                "SELECT reply, finish_reason, prompt_tokens, completion_tokens, latency FROM calls WHERE key = ?",
+                (key,),
+            ).fetchone()
+        if row is None:
+            return None
+        reply, finish_reason, prompt_tokens, completion_tokens, latency = row
+        try:
+            text, reasoning, refusal = orjson.loads(zlib.decompress(reply))
+        except (zlib.error, ValueError):
+            return None  # a torn record is owed again
+        return Completion(text, finish_reason, Usage(prompt_tokens, completion_tokens), reasoning, refusal, latency)
+
+    def put(self, key: bytes, completion: Completion, *, stage: str, model: str) -> asyncio.Future[None]:
+        """File a call. The future is done when the call is committed together with all others of this turn.
+
+        The future is shared: shield it. Texts must be valid Unicode, as the clients see to.
+        """
+        reply = zlib.compress(orjson.dumps([completion.text, completion.reasoning, completion.refusal]), 1)
+        usage = completion.usage
+        self._pending.append(
+            (
+                key, stage, model, completion.finish_reason, usage.prompt_tokens, usage.completion_tokens,
+                completion.latency, time.time(), reply,
+            )
+        )  # fmt: skip
+        if self._committed is None:
+            loop = asyncio.get_running_loop()
+            self._committed = loop.create_future()
+            loop.call_soon(self._commit)
+        return self._committed
+
+    def traits(self, endpoint: bytes) -> dict[str, Any] | None:
+        """What was learnt of an endpoint at its first call, or None."""
+        with self._guarded():
+            row = self._db.execute("SELECT traits FROM endpoints WHERE key = ?", (endpoint,)).fetchone()
+        return None if row is None else dict(orjson.loads(row[0]))
+
+    def remember(self, endpoint: bytes, traits: dict[str, Any]) -> None:
+        """File what was learnt of an endpoint."""
+        with self._guarded():
+            self._db.execute("INSERT OR REPLACE INTO endpoints VALUES (?, ?)", (endpoint, orjson.dumps(traits)))
+
+    def totals(self) -> list[CallTotal]:
+        """Recorded calls by stage and model."""
+        with self._guarded():
+            rows = self._db.execute(
+                "SELECT stage, model, count(*), sum(prompt_tokens), sum(completion_tokens), sum(latency) "
+                "FROM calls GROUP BY stage, model ORDER BY min(rowid)"
+            ).fetchall()
+        return [CallTotal(*row) for row in rows]
+
+    def _commit(self) -> None:
+        """Commit what this turn of the event loop put in, and tell everyone who waits for it."""
+        committed, self._committed = self._committed, None
+        error = None
+        try:
+            self._write()
+        except JournalError as failed:
+            error = failed
+        if committed is None or committed.done():
+            return
+        if error:
+            committed.set_exception(error)
+        else:
+            committed.set_result(None)
+
+    def _write(self) -> None:
+        """Write all pending calls in one transaction; they stay pending if it fails."""
+        if not self._pending:
+            return
+        with self._guarded():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.executemany("INSERT OR REPLACE INTO calls VALUES (?,?,?,?,?,?,?,?,?)", self._pending)
+                self._db.execute("COMMIT")
+            except sqlite3.Error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        self._pending.clear()
+
+    def _prepare(self) -> None:
+        db = self._db
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application != _APPLICATION_ID and (tables or version):
+            raise JournalError(f"{self.path}: this SQLite file is not a codeclm journal. Choose another run_dir.")
+        if version > len(_MIGRATIONS):
+            raise JournalError(
+                f"{self.path}: written by a newer codeclm (journal version {version}, this one reads up to "
+                f"{len(_MIGRATIONS)}). Upgrade codeclm."
+            )
+        # WAL with NORMAL survives kill -9 without an fsync per commit; a power cut may lose the last moments.
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        for number in range(version, len(_MIGRATIONS)):
+            db.executescript(f"BEGIN;{_MIGRATIONS[number]};PRAGMA user_version = {number + 1};COMMIT;")
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.path}: {_remedy(error)}") from error
+
+
+def _remedy(error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_FULL or (code and code & 0xFF == sqlite3.SQLITE_IOERR):
+        return f"can't write ({error}). Make room on the disk and run again: recorded calls are not made again."
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return (
+            f"not a readable journal ({error}). If `sqlite3 journal.sqlite .recover` can save it, put the result in "
+            "its place; otherwise move it away and the run makes its calls anew."
+        )
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return f"another program holds it ({error}). Close that program and run again."
+    return f"{error}. Check that the folder exists and that you may write in it."
+
+
+def as_row(total: CallTotal) -> dict[str, Any]:
+    """A total as plain values, for the manifest."""
+    return asdict(total)

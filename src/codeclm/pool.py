@@ -1,0 +1,118 @@
+"""The metadata pool that every slot draws on: read from the seeds or given by the user, then mixed and matched.
+
+Entries are numbered in a fixed order: those read from the seeds first, in seed order and each once, then the mixed ones
+in the order drawn. Nothing depends on which call ended first.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from itertools import islice
+
+from codeclm.clients.ask import together
+from codeclm.clients.protocol import Client
+from codeclm.config import MethodConfig
+from codeclm.engines.local import map_ordered
+from codeclm.errors import CallFailed
+from codeclm.pipeline import failure
+from codeclm.records import Entry, Metadata, Outcome, Seed, Slot
+from codeclm.stages.encode import encode
+from codeclm.stages.mix_and_match import candidates, identity, reasonable
+
+# More proposals than this per wanted entry, and the strong model finds hardly any pair reasonable.
+_PROPOSALS_PER_ENTRY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The entries, the pairs the strong model turned away, and the pairs that got no verdict."""
+
+    entries: tuple[Entry, ...]
+    turned_away: tuple[Metadata, ...] = ()
+    failures: tuple[Outcome, ...] = ()
+
+    def slots(self, seed: int) -> Callable[[int], Slot]:
+        """Slot j of the run: entry j mod |pool| of the shuffled pool, chunk j div |pool|."""
+        order = list(self.entries)
+        random.Random(f"{seed}/order").shuffle(order)
+        return lambda index: Slot(index, order[index % len(order)], index // len(order))
+
+
+@dataclass(slots=True)
+class Known:
+    """Metadata known so far, each with the ids of the seeds it was read from."""
+
+    seed_ids: dict[tuple[str, frozenset[str]], list[str]] = field(default_factory=dict)
+    metadata: dict[tuple[str, frozenset[str]], Metadata] = field(default_factory=dict)
+
+    def add(self, metadata: Metadata, seed_ids: Sequence[str] = ()) -> None:
+        """Count metadata in; equal ones share an entry."""
+        key = identity(metadata)
+        self.metadata.setdefault(key, metadata)
+        self.seed_ids.setdefault(key, []).extend(seed_ids)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """The entries so far, in the order they were first seen."""
+        rows = enumerate(self.metadata.items())
+        return tuple(Entry(_entry_id(n), value, tuple(self.seed_ids[key])) for n, (key, value) in rows)
+
+
+async def encode_seeds(
+    seeds: Sequence[Seed], *, strong: Client, settings: MethodConfig, window: int
+) -> AsyncIterator[tuple[Seed, Metadata | Outcome]]:
+    """Each seed with its metadata, in seed order; with a ``failed`` outcome where it could not be encoded."""
+
+    async def work(number: int) -> tuple[Seed, Metadata | Outcome]:
+        seed = seeds[number]
+        try:
+            return seed, await encode(seed, strong=strong, settings=settings)
+        except CallFailed as error:
+            nowhere = Entry("", Metadata("", ()), (seed.id,))
+            reason = failure("encode", error)
+            return seed, Outcome(f"seed-{number:06d}", "failed", nowhere, seed.instruction, failure=reason)
+
+    async with aclosing(map_ordered(work, goal=lambda: len(seeds), window=window)) as results:
+        async for result in results:
+            yield result
+
+
+async def mix(known: Known, *, strong: Client, settings: MethodConfig, seed: int) -> Pool:
+    """The pool: what is known, and reasonable new pairs until it has ``pool`` entries or no more are to be found."""
+    entries = list(known.entries())
+    failures: list[Outcome] = []
+    turned_away: list[Metadata] = []
+    rng = random.Random(f"{seed}/mix")
+    known_metadata = [entry.metadata for entry in entries]
+    proposals = candidates(known_metadata, max_skills=settings.max_skills, rng=rng)
+    allowed = _PROPOSALS_PER_ENTRY * max(0, settings.pool - len(entries))
+    asked = 0
+    while len(entries) < settings.pool and asked < allowed:
+        wave = list(islice(proposals, settings.pool - len(entries)))
+        if not wave:
+            break
+        verdicts = await together(*(_verdict(pair, strong=strong) for pair in wave))
+        for pair, verdict in zip(wave, verdicts, strict=True):
+            if verdict is True:
+                entries.append(Entry(_entry_id(len(entries)), pair))
+            elif verdict is False:
+                turned_away.append(pair)
+            else:
+                name = f"mix-{asked:06d}"
+                failures.append(Outcome(name, "failed", Entry("", pair), failure=failure("mix_and_match", verdict)))
+            asked += 1
+    return Pool(tuple(entries), tuple(turned_away), tuple(failures))
+
+
+async def _verdict(pair: Metadata, *, strong: Client) -> bool | CallFailed:
+    try:
+        return await reasonable(pair, strong=strong)
+    except CallFailed as error:
+        failure("mix_and_match", error)  # raises what no waiting can mend
+        return error
+
+
+def _entry_id(number: int) -> str:
+    return f"m{number:06d}"

@@ -1,0 +1,1 @@
+"""What codeclm says to models, and how it reads what they reply."""

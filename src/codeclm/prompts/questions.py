@@ -1,0 +1,221 @@
+"""What is asked of a model, and what counts as a reply: one function per prompt.
+
+A :class:`Question` bundles a template's fields with the JSON schema of its reply and the two strict readers of it. The
+readers take a completion's text and raise :class:`~codeclm.errors.Unparseable` for anything but a reply in that form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from codeclm.errors import Unparseable
+from codeclm.prompts.parsers import comma_list, json_object, labelled, numbered_list, yes_no
+from codeclm.prompts.scores import score_pair
+from codeclm.prompts.templates import Fields, render
+from codeclm.records import Message, Metadata, ReplyForm, Rubric, Schema
+
+T = TypeVar("T")
+
+ANY = "any"
+
+_STRING = {"type": "string"}
+_NUMBER = {"type": "number"}
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[T]):
+    """A prompt with its fields, and how to read a reply to it in either form.
+
+    ``from_text`` is told whether the token limit cut the text off.
+    """
+
+    name: str
+    fields: Fields
+    schema: Schema
+    from_json: Callable[[str], T]
+    from_text: Callable[[str, bool], T]
+
+    def messages(self, form: ReplyForm) -> tuple[Message, ...]:
+        """What is sent when a reply in ``form`` is wanted."""
+        return render(self.name, form, self.fields)
+
+    def parse(self, text: str, form: ReplyForm, *, truncated: bool = False) -> T:
+        """The reply's meaning, or Unparseable."""
+        return self.from_json(text) if form == "json" else self.from_text(text, truncated)
+
+
+def encode(
+    instruction: str, *, max_skills: int = 3, use_cases: Sequence[str] = (), skills: Sequence[str] = ()
+) -> Question[Metadata]:
+    """Which use case and skills does an instruction have (section 3.1)?
+
+    ``use_cases`` and ``skills`` bound what may be chosen; empty ones allow anything.
+    """
+
+    def build(use_case: str, found: Sequence[str], raw: str) -> Metadata:
+        chosen = _within(use_case, use_cases, raw)
+        return metadata(chosen, [_within(skill, skills, raw) for skill in found], max_skills=max_skills, raw=raw)
+
+    def from_json(text: str) -> Metadata:
+        reply = json_object(text, {"use_case": str, "skills": list})
+        return build(reply["use_case"], _strings(reply["skills"], text), text)
+
+    def from_text(text: str, truncated: bool) -> Metadata:
+        _whole(text, truncated)
+        reply = labelled(text, "use case", "skills")
+        return build(reply["use case"], comma_list(reply["skills"]), text)
+
+    allowed = f"use cases: {'; '.join(use_cases) or ANY}\nskills: {'; '.join(skills) or ANY}"
+    schema = _schema(
+        "metadata",
+        use_case=_STRING | ({"enum": list(use_cases)} if use_cases else {}),
+        skills={"type": "array", "items": _STRING | ({"enum": list(skills)} if skills else {})},
+    )
+    fields: Fields = {"max_skills": max_skills, "allowed": allowed, "instruction": instruction}
+    return Question("encode", fields, schema, from_json, from_text)
+
+
+def reasonable(pair: Metadata) -> Question[bool]:
+    """Do a use case and skills that were paired by chance belong together (section 3.1, mix and match)?"""
+
+    def from_json(text: str) -> bool:
+        return bool(json_object(text, {"reasonable": bool})["reasonable"])
+
+    schema = _schema("reasonable", reasonable={"type": "boolean"})
+    return Question("reasonable", {"metadata": _block(pair)}, schema, from_json, lambda text, _: yes_no(text))
+
+
+def decode(entry: Metadata, count: int) -> Question[tuple[str, ...]]:
+    """``count`` basic instructions of an entry (section 3.1). Fewer may come back; never a torn one, never more."""
+
+    def from_json(text: str) -> tuple[str, ...]:
+        return _some(_strings(json_object(text, {"instructions": list})["instructions"], text), count, text)
+
+    def from_text(text: str, truncated: bool) -> tuple[str, ...]:
+        return _some(numbered_list(text, truncated=truncated).items, count, text)
+
+    schema = _schema("instructions", instructions={"type": "array", "items": _STRING})
+    return Question("decode", {"count": count, "metadata": _block(entry)}, schema, from_json, from_text)
+
+
+def rubrics(entry: Metadata, count: int) -> Question[tuple[Rubric, ...]]:
+    """``count`` rubrics, each with its action, for instructions of an entry (section 3.2)."""
+
+    def from_json(text: str) -> tuple[Rubric, ...]:
+        rows = json_object(text, {"rubrics": list})["rubrics"]
+        return _some(tuple(_rubric(row, text) for row in rows), count, text)
+
+    def from_text(text: str, truncated: bool) -> tuple[Rubric, ...]:
+        items = numbered_list(text, truncated=truncated).items
+        pairs = [labelled(item, "rubric", "action") for item in items]
+        return _some(tuple(Rubric(pair["rubric"], pair["action"]) for pair in pairs), count, text)
+
+    row = {"type": "object", "properties": {"rubric": _STRING, "action": _STRING}, "required": ["rubric", "action"]}
+    schema = _schema("rubrics", rubrics={"type": "array", "items": row | {"additionalProperties": False}})
+    return Question("rubrics", {"count": count, "metadata": _block(entry)}, schema, from_json, from_text)
+
+
+def improve(instruction: str, entry: Metadata, action: str) -> Question[str]:
+    """A more demanding instruction, by one action (section 3.2)."""
+
+    def build(text: str, raw: str) -> str:
+        if not text.strip() or text.strip() == instruction.strip():
+            raise Unparseable("expected a new instruction, got nothing or the same one", raw=raw)
+        return text.strip()
+
+    def from_json(text: str) -> str:
+        return build(json_object(text, {"instruction": str})["instruction"], text)
+
+    def from_text(text: str, truncated: bool) -> str:
+        _whole(text, truncated)
+        return build(labelled(text, "instruction")["instruction"], text)
+
+    schema = _schema("instruction", instruction=_STRING)
+    fields = {"metadata": _block(entry), "action": action, "instruction": instruction}
+    return Question("improve", fields, schema, from_json, from_text)
+
+
+def judge(instruction: str, answer_1: str, answer_2: str) -> Question[tuple[float, float]]:
+    """The scores, 1 to 10, of two answers in the order shown (section 3.3)."""
+
+    def from_json(text: str) -> tuple[float, float]:
+        reply = json_object(text, {"score_1": (int, float), "score_2": (int, float)})
+        first, second = float(reply["score_1"]), float(reply["score_2"])
+        if not (1 <= first <= 10 and 1 <= second <= 10):
+            raise Unparseable(f"expected scores from 1 to 10, got {first:g} and {second:g}", raw=text)
+        return first, second
+
+    schema = _schema("scores", score_1=_NUMBER, score_2=_NUMBER)
+    fields = {"instruction": instruction, "answer_1": answer_1, "answer_2": answer_2}
+    return Question("judge", fields, schema, from_json, lambda text, _: score_pair(text))
+
+
+def probe() -> Question[bool]:
+    """Is the model there, and does it keep to the form asked for?"""
+
+    def from_json(text: str) -> bool:
+        return bool(json_object(text, {"ready": bool})["ready"])
+
+    return Question("probe", {}, _schema("ready", ready={"type": "boolean"}), from_json, lambda text, _: yes_no(text))
+
+
+def metadata(use_case: str, skills: Sequence[str], *, max_skills: int, raw: str = "") -> Metadata:
+    """A Metadata of tidy one-line texts: the first ``max_skills`` skills, each once. Unparseable if one is missing."""
+    tidy = {_tidy(skill).casefold(): _tidy(skill) for skill in reversed(skills) if _tidy(skill)}
+    kept = tuple(reversed(tidy.values()))[:max_skills]
+    if not _tidy(use_case) or not kept:
+        raise Unparseable("expected a use case and at least one skill", raw=raw)
+    return Metadata(_tidy(use_case), kept)
+
+
+def _block(entry: Metadata) -> str:
+    return f"use case: {entry.use_case}\nskills: {', '.join(entry.skills)}"
+
+
+def _schema(name: str, **properties: dict[str, Any]) -> Schema:
+    required = list(properties)
+    return Schema(
+        name, {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+    )
+
+
+def _tidy(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip(" \"'`*.")
+
+
+def _within(text: str, allowed: Sequence[str], raw: str) -> str:
+    if not allowed:
+        return text
+    for choice in allowed:
+        if _tidy(choice).casefold() == _tidy(text).casefold():
+            return choice
+    raise Unparseable(f"expected one of the allowed names, got {text!r:.80}", raw=raw)
+
+
+def _strings(values: Sequence[Any], raw: str) -> tuple[str, ...]:
+    if not all(isinstance(value, str) for value in values):
+        raise Unparseable("expected a list of texts", raw=raw)
+    return tuple(values)
+
+
+def _rubric(row: Any, raw: str) -> Rubric:
+    match row:
+        case {"rubric": str(rubric), "action": str(action)} if rubric.strip() and action.strip():
+            return Rubric(rubric.strip(), action.strip())
+    raise Unparseable("expected every rubric to be an object with the texts rubric and action", raw=raw)
+
+
+def _some(items: Sequence[T], count: int, raw: str) -> tuple[T, ...]:
+    """The first ``count`` items that hold anything; Unparseable when there is none."""
+    kept = tuple(item for item in items if not isinstance(item, str) or item.strip())[:count]
+    if not kept:
+        raise Unparseable("expected at least one item", raw=raw)
+    return tuple(item.strip() if isinstance(item, str) else item for item in kept)  # type: ignore[misc]
+
+
+def _whole(text: str, truncated: bool) -> None:
+    if truncated:
+        raise Unparseable("the reply was cut off by the token limit", raw=text)

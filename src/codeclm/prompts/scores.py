@@ -1,0 +1,135 @@
+"""The judge's two scores, read from plain text.
+
+Real judges put the two numbers alone on the first line nine times out of ten. Otherwise they solve the task first, full
+of numbers of its own, so nothing but an explicit statement counts as a score: the forms are the tables below, each with
+its example. The text is valid when both answers' scores are stated, all statements agree, and they lie from 1 to 10. A
+statement within a condition or a denial counts for nothing, and so does a number with anything odd after it ("8-9",
+"8/5", "8 or 9", "8 for accuracy", "8.5.1").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from codeclm.errors import Unparseable
+
+__all__ = ["score_pair"]
+
+_WORDS = {
+    "number": r"(?:0|[1-9][0-9]{0,2})(?:\.[0-9]{1,6})?",
+    "of_ten": r"(?: ?/ ?10| out of 10)",
+    "end": r"(?!,? (?:or|to) )(?=$|[.,;:!)](?! ?\d)| \(| [-–—] (?!\d)| (?:and|while|but|because|since|as|due) (?!\d))",
+    "who": r"(?:assistant|answer|response)[ _](?P<who>[12])",
+    "one": r"(?:assistant|answer|response)[ _]1",
+    "two": r"(?:assistant|answer|response)[ _]2",
+    "work": r"(?:'s?(?: [a-z]+){1,2}?)?",
+}
+_WORDS["score"] = "(?P<score>{number}){of_ten}?{end}".format_map(_WORDS)
+_WORDS["tuple"] = r"\((?P<first>{number}), ?(?P<second>{number})\)".format_map(_WORDS)
+_WORDS["both"] = "both (?:{one} and {two}|assistants|answers|responses){work}".format_map(_WORDS)
+
+
+def _form(form: str) -> re.Pattern[str]:
+    return re.compile(form.format_map(_WORDS), re.IGNORECASE | re.ASCII)
+
+
+# Lines end in "\n" here and white space has been made single spaces. The first line that holds anything:
+_FIRST_LINE = (
+    _form(r"(?P<first>{number})(?: |, )(?P<second>{number})"),  # 8 9
+    _form(r"\*\*(?P<first>{number})(?: |, )(?P<second>{number})\*\*"),  # **8 9**
+    _form(r"{tuple}"),  # (8, 9)
+)
+# The last one:
+_LAST_LINE = (
+    _form(r"(?:(?:final )?(?:output|scores?|ratings?): )?{tuple}\.?$"),  # Output: (8, 9)
+    _form(r".*\b(?:output tuple|tuple output) is {tuple}\.?$"),  # The output tuple is (8, 9).
+    _form(r".*\bscores are {tuple}\.?$"),  # The scores are (8, 9).
+)
+# A line about one answer. A number that stands there bare counts only when the next line is about the other answer.
+_LABEL = _form(r"{who}(?P<word>(?:'s)? score)?: (?P<score>{number})(?P<ten>{of_ten})?{end}")  # Assistant 1: 8/10
+# A line that is a heading, and a line under it.
+_HEADING = _form(r"\[?{who}(?:'s [a-z]+)?\]?:?$")  # Assistant 1:
+_UNDER_HEADING = _form(r"(?:(?:final|overall) )?score: {score}")  # Score: 8/10
+# Anywhere within a sentence:
+_SENTENCE = (
+    _form(r"\b{who}{work} (?:(?:gets|receives|deserves) )?a score of {score}"),  # Assistant 1 a score of 8
+    _form(r"\b{who}{work} (?:an?|as|as an?) (?P<score>{number}){of_ten}{end}"),  # Assistant 1's code a 7 out of 10
+    _form(r"\b{who}'s score is {score}"),  # Assistant 1's score is 8
+    _form(r"\ba score of (?P<score>{number}){of_ten}? to {who}{end}"),  # a score of 8 to Assistant 1
+    _form(r"^(?:(?:final|overall) )?score for {who}: {score}"),  # Score for Assistant 1: 8/10
+    _form(r"\b{both}(?: (?:receive|get|deserve))? a score of {score}"),  # both assistants receive a score of 8
+    _form(r"\b{both} an? (?P<score>{number}){of_ten}{end}"),  # both assistants' answers an 8 out of 10
+    _form(r"\bthe scores for {one} and {two} are (?P<first>{number}) and (?P<second>{number}){end}"),
+    _form(r"\bthe scores are {tuple} for {one} and {two}\b"),
+)
+_SENTENCE_END = re.compile(r"(?<=[.!?]) ")
+_NOT_MEANT = re.compile(
+    r"\b(?:if|unless|neither|would have|could have|in terms of)\b"
+    r"|(?:\bnot|n't|\bnever|\bcannot)(?: \w+)? (?:give|assign|award|rate|deserve|receive|get)\b",
+    re.IGNORECASE | re.ASCII,
+)
+
+
+def score_pair(text: str) -> tuple[float, float]:
+    """The scores of answer 1 and answer 2, each from 1 to 10; Unparseable unless they are stated beyond doubt."""
+    stated: dict[int, set[float]] = {1: set(), 2: set()}
+    lines = [line for line in (" ".join(line.split()) for line in text.split("\n")) if line]
+    plain = [line.replace("**", "").replace("`", "").replace("’", "'").lstrip("#>-*• ") for line in lines]
+    for statements in (_at_the_ends(lines, plain), _in_labels(plain), _in_sentences(plain)):
+        for answer, score in statements:
+            stated[answer].add(score)
+    if not all(stated.values()):
+        raise Unparseable("expected a score for each answer", raw=text)
+    if any(len(scores) > 1 for scores in stated.values()):
+        raise Unparseable("expected one pair of scores, got several that differ", raw=text)
+    pair = stated[1].pop(), stated[2].pop()
+    if not all(1 <= score <= 10 for score in pair):
+        raise Unparseable(f"expected scores from 1 to 10, got {pair[0]:g} and {pair[1]:g}", raw=text)
+    return pair
+
+
+def _at_the_ends(lines: list[str], plain: list[str]) -> Iterator[tuple[int, float]]:
+    # The first line is read with its asterisks on: without them "5 ** 8" would look like a pair.
+    matches = [form.fullmatch(line) for form in _FIRST_LINE for line in lines[:1]]
+    matches += [form.match(line) for form in _LAST_LINE for line in plain[-1:]]
+    for match in filter(None, matches):
+        yield from _said(match)
+
+
+def _in_labels(plain: list[str]) -> Iterator[tuple[int, float]]:
+    above: re.Match[str] | None = None
+    heading = ""
+    for line in plain:
+        label = _LABEL.match(line)
+        if label and above and label["who"] != above["who"]:
+            yield from _said(above)
+            yield from _said(label)
+        elif label and (label["word"] or label["ten"]):
+            yield from _said(label)
+        above = label
+        if found := _HEADING.match(line):
+            heading = found["who"]
+        elif heading and (score := _UNDER_HEADING.match(line)):
+            yield int(heading), float(score["score"])
+
+
+def _in_sentences(plain: list[str]) -> Iterator[tuple[int, float]]:
+    for line in plain:
+        for sentence in _SENTENCE_END.split(line):
+            unmeant = _NOT_MEANT.search(sentence)
+            end = unmeant.start() if unmeant else len(sentence)
+            for form in _SENTENCE:
+                for match in form.finditer(sentence):
+                    if match.start() < end:
+                        yield from _said(match)
+
+
+def _said(match: re.Match[str]) -> Iterator[tuple[int, float]]:
+    """What a statement says: (answer, score), of one answer or of both."""
+    groups = match.groupdict()
+    if "first" in groups:
+        yield from ((1, float(groups["first"])), (2, float(groups["second"])))
+    else:
+        for answer in groups.get("who") or "12":
+            yield int(answer), float(groups["score"])

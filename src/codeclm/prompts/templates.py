@@ -1,0 +1,92 @@
+"""Templates and the one function that fills them in.
+
+A template is a text file with ``<<name>>`` fields and two endings, one for each reply form. :func:`render` fills in all
+fields in one pass, so nothing inside a value is taken for a field. Numbers stand as they are; every text is fenced::
+
+    [instruction 4f1c09d2]
+    …
+    [/instruction 4f1c09d2]
+
+The mark is a digest of all the values, so no value can hold its own closing mark: a seed or an answer can neither leave
+its fence nor speak as the prompt. :func:`read` is the inverse of :func:`render`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import get_args
+
+from codeclm.records import Message, ReplyForm
+
+Fields = Mapping[str, str | int]
+
+NAMES = ("encode", "reasonable", "decode", "rubrics", "improve", "judge", "probe")
+
+_FIELD = re.compile(r"<<(\w+)>>")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRead:
+    """A prompt taken apart again: which one it is, the reply form it asks for, and its fields."""
+
+    name: str
+    form: ReplyForm
+    fields: dict[str, str]
+
+
+def render(name: str, form: ReplyForm, fields: Fields) -> tuple[Message, ...]:
+    """The messages of prompt ``name``, asking for a reply in ``form``."""
+    mark = _mark(fields)
+    values = {key: str(value) if isinstance(value, int) else _fence(key, value, mark) for key, value in fields.items()}
+    return (Message("user", _FIELD.sub(lambda match: values[match[1]], _template(name, form))),)
+
+
+def read(text: str) -> PromptRead | None:
+    """The prompt that :func:`render` made ``text`` from; None when it made no such text."""
+    for name in NAMES:
+        for form in get_args(ReplyForm):
+            opening, pattern = _pattern(name, form)
+            if text.startswith(opening) and (match := pattern.fullmatch(text)):
+                fields = {key: value for key, value in match.groupdict().items() if key != "mark"}
+                return PromptRead(name, form, fields)
+    return None
+
+
+def _mark(fields: Fields) -> str:
+    digest = hashlib.blake2b(digest_size=4)
+    for value in fields.values():
+        encoded = str(value).encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "big") + encoded)
+    return digest.hexdigest()
+
+
+def _fence(key: str, value: str, mark: str) -> str:
+    return f"[{key} {mark}]\n{value}\n[/{key} {mark}]"
+
+
+@cache
+def _template(name: str, form: ReplyForm) -> str:
+    text = (files(__package__) / "templates" / f"{name}.txt").read_text(encoding="utf-8")
+    body, *endings = re.split(r"^=== (\w+)\n", text, flags=re.MULTILINE)
+    return body.rstrip("\n") + "\n\n" + dict(zip(endings[::2], endings[1::2], strict=True))[form].rstrip("\n")
+
+
+@cache
+def _pattern(name: str, form: ReplyForm) -> tuple[str, re.Pattern[str]]:
+    """The template's opening line, by which most others are told apart cheaply, and the pattern of the whole."""
+    template = _template(name, form)
+    pattern, end, marked = "", 0, False
+    for match in _FIELD.finditer(template):
+        key = match[1]
+        alone = template[: match.start()].endswith("\n") and template[match.end() :].startswith("\n")
+        mark = "(?P=mark)" if marked else "(?P<mark>[0-9a-f]{8})"
+        field = rf"\[{key} {mark}\]\n(?P<{key}>.*?)\n\[/{key} (?P=mark)\]" if alone else rf"(?P<{key}>\d+)"
+        marked = marked or alone
+        pattern += re.escape(template[end : match.start()]) + field
+        end = match.end()
+    return template.split("\n", 1)[0], re.compile(pattern + re.escape(template[end:]), re.DOTALL)

@@ -1,0 +1,224 @@
+"""The data model: frozen records and nothing else.
+
+Two groups. What travels to a model and back: Message, Request, Completion, Usage. What the method works on: Seed,
+Metadata, Entry, Rubric, Instruction, Answers, Comparison, Iteration, Outcome, Example (METHOD.md's words). Records are
+plain data: they hold no clients, no configuration and no behaviour beyond derived properties.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "content_filter"]
+Side = Literal["strong", "target"]
+Status = Literal["kept", "discarded", "failed", "duplicate", "surplus"]
+ReplyForm = Literal["json", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A JSON schema a reply must satisfy, with the name the API wants beside it."""
+
+    name: str
+    schema: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One model call, before it knows which endpoint it goes to.
+
+    ``sample`` tells apart several answers wanted to the same messages (sent as ``seed``); ``attempt`` counts how often
+    the very same question was asked again because a reply could not be used (never sent). ``stage`` is for the record
+    only and changes no answer.
+    """
+
+    messages: tuple[Message, ...]
+    temperature: float
+    schema: Schema | None = None
+    sample: int = 0
+    attempt: int = 0
+    stage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the server counted them; 0 where it did not say."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model answered. ``reasoning`` is its thinking, kept apart and never trained on; ``latency`` in seconds."""
+
+    text: str
+    finish_reason: FinishReason = "stop"
+    usage: Usage = Usage()
+    reasoning: str = ""
+    refusal: str = ""
+    latency: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """One instruction of the user's task. ``id`` is ``file:line`` or the row's own id."""
+
+    id: str
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What an instruction is about: one use case and the skills it takes (section 3.1)."""
+
+    use_case: str
+    skills: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the metadata pool. ``seed_ids`` are the seeds it was read from; none for a mixed entry."""
+
+    id: str
+    metadata: Metadata
+    seed_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rubric:
+    """One way in which an instruction can be difficult, and the action that makes it more so (section 3.2)."""
+
+    rubric: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """An instruction on its way; ``action`` is what improved it, empty for a basic one."""
+
+    text: str
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One model's answer. ``truncated`` answers may be judged but are never trained on."""
+
+    text: str
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Scores 1-10 of the strong and the target model's answers, in both orders (section 3.3).
+
+    ``strong_first`` are (strong, target) as scored with the strong answer shown first, ``target_first`` the same pair
+    with the target's shown first.
+    """
+
+    strong_first: tuple[float, float]
+    target_first: tuple[float, float]
+
+    @property
+    def strong(self) -> float:
+        """The strong answer's score: the mean over the two orders."""
+        return (self.strong_first[0] + self.target_first[0]) / 2
+
+    @property
+    def target(self) -> float:
+        """The target answer's score: the mean over the two orders."""
+        return (self.strong_first[1] + self.target_first[1]) / 2
+
+    @property
+    def gap(self) -> float:
+        """G(I) = S(strong) - S(target); positive where the strong model is better."""
+        return self.strong - self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """One time round: the instruction, both answers, and how they compare."""
+
+    instruction: Instruction
+    strong: Answer
+    target: Answer
+    comparison: Comparison
+
+    @property
+    def better_side(self) -> Side:
+        """Whose answer scored higher; the target's where they are equal, which no threshold lets pass."""
+        return "strong" if self.comparison.gap > 0 else "target"
+
+    @property
+    def better(self) -> Answer:
+        """The answer that scored higher."""
+        return self.strong if self.better_side == "strong" else self.target
+
+    def passes(self, threshold: float) -> bool:
+        """Whether the gap is larger than the threshold, strictly and either way, and the better answer is whole."""
+        return abs(self.comparison.gap) > threshold and not self.better.truncated
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something did not come to an end: a stage, a cause, how often it was tried, and the raw text that came."""
+
+    stage: str
+    cause: str
+    message: str
+    attempts: int = 1
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one instruction's journey.
+
+    ``iterations`` are complete ones in order. ``reason`` says why a discarded, duplicate or surplus instruction is not
+    an example; ``failure`` is set for failed ones. An outcome with no ``basic`` instruction is a slot whose decoding
+    failed.
+    """
+
+    id: str
+    status: Status
+    entry: Entry
+    basic: str = ""
+    iterations: tuple[Iteration, ...] = ()
+    failure: Failure | None = None
+    reason: str = ""
+
+    @property
+    def final(self) -> Iteration:
+        """The iteration that decided."""
+        return self.iterations[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A unit of work: one entry of the pool, decoded for the ``chunk``-th time."""
+
+    index: int
+    entry: Entry
+    chunk: int
+
+
+@dataclass(frozen=True, slots=True)
+class SlotResult:
+    """Everything a slot came to, in the order its instructions were decoded."""
+
+    slot: Slot
+    outcomes: tuple[Outcome, ...] = field(default=())

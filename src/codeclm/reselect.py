@@ -1,0 +1,68 @@
+"""Export: a finished run's examples in another format, or selected anew by another threshold.
+
+Everything is read from the run's own files; no model is called. With a lower threshold an instruction may pass at an
+earlier iteration than it did. With a higher one fewer pass, since only a run can take an instruction further round.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from pathlib import Path
+
+from codeclm import run_directory
+from codeclm.config import RunConfig
+from codeclm.config_files import load
+from codeclm.dataset.export import export_row, reselect, write_parquet, write_rows
+from codeclm.dataset.outcomes import example_row, outcome_from_row
+from codeclm.dataset.seeds import read_seeds
+from codeclm.errors import RunDirectoryError
+from codeclm.records import Outcome
+from codeclm.select import Selector
+
+PARQUET = "parquet"
+
+
+def export_run(
+    run_dir: Path, *, format: str = "messages", out: Path | None = None, threshold: float | None = None
+) -> tuple[Path, int]:
+    """Write the examples of ``run_dir`` to ``out`` in ``format`` and return the file and its number of rows.
+
+    ``format`` is ``parquet`` or one of :data:`codeclm.dataset.export.FORMATS`. ``threshold`` (0 to 9) selects anew from
+    the recorded scores, in slot order, up to the run's size. Raises ConfigError, InputError or RunDirectoryError.
+    """
+    if not (run_dir / run_directory.EXAMPLES).exists():
+        raise RunDirectoryError(f"{run_dir}: no {run_directory.EXAMPLES} here to export. Is it the run_dir of a run?")
+    examples = _recorded(run_dir) if threshold is None else _selected_anew(run_dir, threshold)
+    by = "" if threshold is None else f".threshold-{threshold:g}"
+    if format == PARQUET:
+        path = out or run_dir / f"examples{by}.parquet"
+        return path, write_parquet(path, (example_row(outcome) for outcome in examples))
+    path = out or run_dir / f"examples{by}.{format}.jsonl"
+    return path, write_rows(path, (export_row(format, outcome) for outcome in examples))
+
+
+def _recorded(run_dir: Path) -> Iterator[Outcome]:
+    return map(outcome_from_row, run_directory.read_rows(run_dir / run_directory.EXAMPLES))
+
+
+def _selected_anew(run_dir: Path, threshold: float) -> Iterator[Outcome]:
+    config = load(run_dir / run_directory.CONFIG)
+    discarded = map(outcome_from_row, run_directory.read_rows(run_dir / run_directory.DISCARDED))
+    in_slot_order = heapq.merge(_recorded(run_dir), discarded, key=_place)
+    with Selector(size=config.size, near_duplicates=config.method.near_duplicates) as selector:
+        _know_seeds(selector, config)
+        for outcome in reselect(in_slot_order, threshold):
+            selected = selector.select(outcome)
+            if selected.status == "kept":
+                yield selected
+
+
+def _place(outcome: Outcome) -> tuple[int, int]:
+    slot, _, number = outcome.id.partition(".")
+    return int(slot), int(number or 0)
+
+
+def _know_seeds(selector: Selector, config: RunConfig) -> None:
+    if config.seeds:
+        selector.know(read_seeds(config.seeds, field=config.seeds_field).seeds)

@@ -1,0 +1,165 @@
+"""The run directory: the interface between the parts of codeclm, and to the user.
+
+Owns which run a directory belongs to (one config, one set of inputs), that one run at a time holds it, and that the
+files in it are whole: each is written beside its place and moved there at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+from filelock import FileLock, Timeout
+
+from codeclm.config import RunConfig
+from codeclm.config_files import differences, dump, load
+from codeclm.errors import RunDirectoryError
+
+CONFIG = "config.yaml"
+JOURNAL = "journal.sqlite"
+MANIFEST = "manifest.json"
+CARD = "README.md"
+EXAMPLES = "examples.jsonl"
+EXAMPLES_PARQUET = "examples.parquet"
+PREFERENCES = "preferences.jsonl"
+DISCARDED = "discarded.jsonl"
+FAILURES = "failures.jsonl"
+METADATA = "metadata.jsonl"
+
+# What may change between two runs on one directory without changing what the models answer.
+FREE_KEYS = frozenset(
+    {
+        "size", "run_dir", "seeds", "metadata", "engine.name", "method.patience", "models.*.max_in_flight",
+        "models.*.timeout", "models.*.retries", "models.*.api_key_env",
+    }
+)  # fmt: skip
+
+
+@contextmanager
+def held(config: RunConfig, inputs_sha256: str) -> Iterator[Path]:
+    """The run directory, made if need be, for this run alone; refused when it belongs to another config or inputs."""
+    folder = config.run_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunDirectoryError(
+            f"{folder}: can't make the run directory ({error.strerror}). Choose another run_dir."
+        ) from None
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise RunDirectoryError(
+            f"{folder}: another run is at work in this directory. Wait for it or stop it, or choose another run_dir."
+        ) from None
+    except OSError as error:
+        raise RunDirectoryError(f"{folder}: can't write there ({error.strerror}). Choose another run_dir.") from None
+    try:
+        _check_same_run(folder, config, inputs_sha256)
+        write(folder / CONFIG, dump(config).encode())
+        yield folder
+    finally:
+        lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a run is at work in the directory now."""
+    if not (folder / ".lock").exists():
+        return False
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest, or None where no run has come so far."""
+    try:
+        manifest = orjson.loads((folder / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise RunDirectoryError(
+            f"{folder / MANIFEST}: not readable ({error}). Run the config again to have it anew."
+        ) from None
+    return dict(manifest)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file so that it is either the old or the new one, never half of it."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest."""
+    write(folder / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def unwritable(path: Path, error: OSError) -> RunDirectoryError:
+    """The error for a file that could not be written."""
+    return RunDirectoryError(
+        f"{path}: can't write ({error.strerror or error}). Make room or mend the permissions and run again: "
+        "recorded calls are not made again."
+    )
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of one of the directory's JSON Lines files, one at a time; none where the file is not there."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield orjson.loads(line)
+            except ValueError:
+                raise RunDirectoryError(f"{path}:{number}: not a row. Run the config again to have it anew.") from None
+
+
+def sha256(path: Path) -> str:
+    """A file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_same_run(folder: Path, config: RunConfig, inputs_sha256: str) -> None:
+    manifest = read_manifest(folder)
+    if not (folder / CONFIG).exists() or manifest is None:
+        return
+    elsewhere = "Choose another run_dir, or put the old value back."
+    differing = differences(_settled(load(folder / CONFIG)), _settled(config), ignoring=FREE_KEYS)
+    if differing:
+        rows = "; ".join(f"`{key}` was {old!r:.80} and is {new!r:.80}" for key, old, new in differing)
+        moved = any(key.endswith("base_url") for key, _, _ in differing)
+        hint = (
+            " If a server only moved, set its `identity` to the old base_url: nothing is asked twice." if moved else ""
+        )
+        raise RunDirectoryError(f"{folder}: this directory belongs to another config: {rows}. {elsewhere}{hint}")
+    recorded = manifest.get("inputs_sha256")
+    if recorded not in (None, inputs_sha256):
+        raise RunDirectoryError(
+            f"{folder}: the seeds (or metadata) file is not the one this run began with. {elsewhere} "
+            "To go on with the old answers, copy the old run's journal.sqlite into the new run_dir."
+        )
+
+
+def _settled(config: RunConfig) -> RunConfig:
+    """The config with every endpoint under the name its answers are recorded as, wherever it is reached."""
+    settled = {
+        name: model.model_copy(update={"base_url": model.recorded_as, "identity": None})
+        for name in ("strong", "target", "judge")
+        if (model := getattr(config.models, name)) is not None
+    }
+    return config.model_copy(update={"models": config.models.model_copy(update=settled)})

@@ -1,0 +1,108 @@
+"""Selection: outcomes in slot order become examples until there are enough; duplicates are dropped with the reason.
+
+A kept instruction is dropped when it equals, or nearly equals, a seed or an example before it. Equal means the same
+words in the same order, whatever the case and punctuation. Near means an estimated Jaccard similarity of word 3-grams
+of at least ``near_duplicates``, by MinHash (Broder, 1997). What has been seen lives in a temporary SQLite file, so
+memory stays flat. Outcomes must come in slot order: that, and nothing else, decides which of two duplicates stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sqlite3
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Self
+
+from rensa import RMinHash  # type: ignore[attr-defined]  # it has no stubs
+
+from codeclm.records import Outcome, Seed
+
+_HASHES = 64
+_SHINGLE = 3
+# Scripts written without spaces are taken character by character.
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
+
+
+class Selector:
+    """Remembers the seeds and examples seen and turns away what repeats them. A context manager."""
+
+    def __init__(self, *, size: int, near_duplicates: float) -> None:
+        self.selected = 0
+        self._size = size
+        self._near = near_duplicates
+        self._rows = _rows_per_band(near_duplicates)
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.execute("CREATE TABLE texts (exact BLOB PRIMARY KEY, id TEXT, hashes BLOB)")
+        self._db.execute("CREATE TABLE bands (band BLOB, text INTEGER, PRIMARY KEY (band, text)) WITHOUT ROWID")
+        self._db.execute("BEGIN")  # never committed: the file goes with the connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def know(self, seeds: Iterable[Seed]) -> None:
+        """Count the seeds as seen."""
+        for seed in seeds:
+            self._add(f"seed {seed.id}", seed.instruction)
+
+    def select(self, outcome: Outcome) -> Outcome:
+        """The outcome as it is, or a kept one as ``surplus`` or ``duplicate`` with the reason."""
+        if outcome.status != "kept":
+            return outcome
+        if self.selected == self._size:
+            return replace(outcome, status="surplus", reason="the run already had its size")
+        repeated = self._add(f"example {outcome.id}", outcome.final.instruction.text)
+        if repeated:
+            return replace(outcome, status="duplicate", reason=repeated)
+        self.selected += 1
+        return outcome
+
+    def _add(self, name: str, text: str) -> str:
+        """Remember a text under a name, or say which one it repeats."""
+        words = _WORD.findall(text.casefold())
+        exact = hashlib.blake2b(" ".join(words).encode("utf-8", "replace") if words else text.encode(), digest_size=16)
+        found = self._db.execute("SELECT id FROM texts WHERE exact = ?", (exact.digest(),)).fetchone()
+        if found:
+            return f"equal to {found[0]}"
+        hashes = _min_hashes(words)
+        bands = list(self._bands(hashes)) if self._near < 1 else []
+        near = self._nearest(hashes, bands)
+        if near:
+            return near
+        inserted = self._db.execute("INSERT INTO texts VALUES (?, ?, ?)", (exact.digest(), name, hashes.tobytes()))
+        self._db.executemany("INSERT INTO bands VALUES (?, ?)", ((band, inserted.lastrowid) for band in bands))
+        return ""
+
+    def _nearest(self, hashes: array[int], bands: list[bytes]) -> str:
+        """The earliest text seen that is near, and how near; empty when none is."""
+        candidates: set[tuple[int]] = set()
+        for band in bands:
+            candidates.update(self._db.execute("SELECT text FROM bands WHERE band = ?", (band,)))
+        for candidate in sorted(candidates):
+            name, stored = self._db.execute("SELECT id, hashes FROM texts WHERE rowid = ?", candidate).fetchone()
+            alike = sum(map(int.__eq__, hashes, array("I", stored))) / _HASHES
+            if alike >= self._near:
+                return f"{alike:.2f} similar to {name}"
+        return ""
+
+    def _bands(self, hashes: array[int]) -> Iterator[bytes]:
+        for start in range(0, _HASHES, self._rows):
+            yield bytes([start]) + hashes[start : start + self._rows].tobytes()
+
+
+def _min_hashes(words: list[str]) -> array[int]:
+    shingles = [" ".join(words[i : i + _SHINGLE]) for i in range(max(1, len(words) - _SHINGLE + 1))]
+    sketch = RMinHash(num_perm=_HASHES, seed=0)
+    sketch.update(shingles)
+    return array("I", sketch.digest())
+
+
+def _rows_per_band(similarity: float) -> int:
+    """The most rows a band may have for 95 % of the pairs of that similarity to share a band."""
+    rows = (count for count in (16, 8, 4, 2) if 1 - (1 - similarity**count) ** (_HASHES // count) >= 0.95)
+    return next(rows, 1)

@@ -1,0 +1,54 @@
+"""Options are checked, picklable, and light to import."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from codeclm.simulator import DEFAULT_TARGET, SimulatedModel, SimulatorOptions
+from codeclm.simulator.options import models
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rate_429": -0.1},
+        {"rate_500": 1.1},
+        {"rate_429": 0.6, "rate_drop": 0.6},
+        {"latency": -1},
+        {"retry_after": -1},
+        {"max_in_flight": -1},
+        {"die_after": -1},
+        {"order_bias": 10},
+    ],
+)
+def test_values_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        SimulatorOptions(**wrong)
+
+
+def test_abilities_are_chances() -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        SimulatedModel("target", 85)
+
+
+def test_options_survive_pickling() -> None:
+    options = SimulatorOptions(latency=0.5, weak_skills=("tax law",))
+    assert pickle.loads(pickle.dumps(options)) == options
+
+
+def test_options_shape_the_models() -> None:
+    assert set(models(SimulatorOptions())) == {"strong", "target", "judge"}
+    assert models(SimulatorOptions())["target"] == DEFAULT_TARGET
+    shaped = models(SimulatorOptions(weak_skills=("tax law",), order_bias=1.5))
+    assert shaped["target"].weak_skills == ("tax law",)
+    assert shaped["judge"].order_bias == 1.5
+
+
+def test_importing_the_simulator_is_light() -> None:
+    code = "import sys, codeclm.simulator.world; print({'aiohttp', 'asyncio', 'pydantic'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

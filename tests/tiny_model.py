@@ -1,0 +1,64 @@
+"""A tiny chat model with random weights, made on the spot: what training code needs of a real one, in a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{{- '<|' + message.role + '|>' -}}"
+    "{%- if message.role == 'assistant' -%}"
+    "{%- generation -%}{{- message.content + '<|end|>' -}}{%- endgeneration -%}"
+    "{%- else -%}{{- message.content + '<|end|>' -}}{%- endif -%}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
+)
+_ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
+_CONTEXT = 512
+
+
+def make_tiny_model(folder: Path, *, hidden: int = 64, layers: int = 2, seed: int = 0) -> Path:
+    """Save a Llama of random weights and a tokenizer of single bytes, which any text goes through, to ``folder``.
+
+    Its chat template marks the assistant's turns with ``generation``, as training on them alone needs.
+    """
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(sorted(_alphabet()))}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|end|>",
+        pad_token="<|pad|>",
+        additional_special_tokens=list(_ROLES),
+        model_max_length=_CONTEXT,
+    )
+    fast.chat_template = _TEMPLATE
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(fast),
+            hidden_size=hidden,
+            intermediate_size=2 * hidden,
+            num_hidden_layers=layers,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=_CONTEXT,
+            bos_token_id=None,
+            eos_token_id=fast.eos_token_id,
+            pad_token_id=fast.pad_token_id,
+            tie_word_embeddings=True,
+        )
+    )
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+def _alphabet() -> list[str]:
+    from tokenizers import pre_tokenizers
+
+    return list(pre_tokenizers.ByteLevel.alphabet())
