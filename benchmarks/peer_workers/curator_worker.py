@@ -10,12 +10,11 @@ prompt tokens with tiktoken, whose vocabulary would be downloaded: the copy insi
 
 import os
 import sys
-from pathlib import Path
+from importlib.resources import files
 
-import litellm
 from bespokelabs import curator
 
-os.environ["TIKTOKEN_CACHE_DIR"] = str(Path(litellm.__file__).parent / "litellm_core_utils" / "tokenizers")
+os.environ["TIKTOKEN_CACHE_DIR"] = str(files("litellm").joinpath("litellm_core_utils", "tokenizers"))
 
 
 def main(base_url: str, calls: int, in_flight: int) -> None:

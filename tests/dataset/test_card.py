@@ -35,6 +35,9 @@ def head(card: str) -> dict[str, Any]:
 
 def test_the_head_tells_the_hub_what_to_load() -> None:
     values = head(dataset_card(MANIFEST, ROWS))
+    (features,) = values.pop("dataset_info")
+    assert features["config_name"] == "examples"
+    assert {"name": "seed_ids", "list": "string"} in features["features"]
     assert values == {
         "task_categories": ["text-generation"],
         "size_categories": ["n<1K"],

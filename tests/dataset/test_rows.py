@@ -78,8 +78,8 @@ def test_every_format_gives_the_rows_it_was_written_from(tmp_path: Path, name: s
 
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a", "a.TXT"])
 def test_a_text_file_has_a_row_on_each_line(tmp_path: Path, name: str) -> None:
-    path = write(tmp_path, name, "one\n\n  two \u2028 still two\r\n \t\nthree")
-    assert read(path) == [(1, "one"), (3, "  two \u2028 still two"), (5, "three")]
+    path = write(tmp_path, name, "one\n\n  two \u2028 still\rtwo\r\n \t\nthree")
+    assert read(path) == [(1, "one"), (3, "  two \u2028 still\rtwo"), (5, "three")]
 
 
 @given(st.lists(texts, min_size=1), st.booleans(), st.booleans(), st.booleans())
@@ -115,6 +115,12 @@ def test_csv_rows_are_numbered_by_the_line_they_begin_on(tmp_path: Path) -> None
         (5, {"text": "short"}),
         (6, {"text": "last", "more": "y"}),
     ]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_csv_may_have_any_line_ends(tmp_path: Path, end: str) -> None:
+    path = write(tmp_path, "a.csv", end.join(["text", "one", "two"]))
+    assert read(path) == [(2, {"text": "one"}), (3, {"text": "two"})]
 
 
 def test_csv_takes_long_texts_and_leaves_the_limit_of_others_alone(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.dataset.samples import KEPT, MANIFEST
+from tests.dataset.samples import ENTRY, KEPT, MANIFEST, MIXED, iteration, kept
 from tests.tiny_model import make_tiny_model
 
 from codeclm.dataset.card import dataset_card
@@ -66,6 +66,17 @@ def test_the_cards_head_names_the_files_to_load(run_dir: Path) -> None:
         rows = datasets.load_dataset(str(run_dir), name, split="train")
         assert rows.num_rows == len(KEPT)
         assert column in rows.column_names
+
+
+def test_rows_without_seeds_at_first_do_not_hide_those_of_later_rows(run_dir: Path) -> None:
+    """datasets infers types from the first 10 MB, here all with empty seed_ids, unless it has the features."""
+    long = "x" * 100_000
+    mixed = kept("a", iteration(long, (9, 4)), entry=MIXED)
+    outcomes = [*[mixed] * 60, kept("b", iteration(long, (9, 4)))]
+    assert write_rows(run_dir / "examples.jsonl", map(example_row, outcomes)) == 61
+    assert (run_dir / "examples.jsonl").stat().st_size > 2 * 10 * 2**20
+    examples = datasets.load_dataset(str(run_dir), "examples", split="train")
+    assert (examples[0]["seed_ids"], examples[60]["seed_ids"]) == ([], list(ENTRY.seed_ids))
 
 
 def arguments(folder: Path) -> dict[str, Any]:

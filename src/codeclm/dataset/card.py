@@ -16,6 +16,7 @@ from typing import Any, Final
 import yaml
 
 from codeclm.config import SIMULATOR
+from codeclm.dataset.columns import hub_features
 
 _TOP = 10
 _CLIP = 80
@@ -70,6 +71,7 @@ def _head(size: int, *, simulated: bool) -> str:
             {"config_name": "examples", "data_files": "examples.jsonl", "default": True},
             {"config_name": "preferences", "data_files": "preferences.jsonl"},
         ],
+        "dataset_info": [{"config_name": "examples", "features": hub_features()}],
     }
     license_note = "# license: yours to choose before you publish; see the known limits below\n"
     return f"---\n{license_note}{yaml.safe_dump(values, sort_keys=False)}---"

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import orjson
 
 from codeclm.dataset.arrow import load_pyarrow
+from codeclm.dataset.columns import arrow_schema
 from codeclm.dataset.outcomes import Row, example_row, preference_row, row_line
 from codeclm.errors import ConfigError, InputError, RunDirectoryError
 from codeclm.records import Outcome
@@ -95,7 +96,7 @@ def write_rows(path: Path, rows: Iterable[Row]) -> int:
 def write_parquet(path: Path, rows: Iterable[Row]) -> int:
     """Write example rows as Parquet, a batch at a time, and return how many; whole or not at all."""
     pyarrow = load_pyarrow()
-    schema = _example_schema(pyarrow)
+    schema = arrow_schema(pyarrow)
     written = 0
     remaining = iter(rows)
     with _replacing(path) as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
@@ -142,38 +143,3 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
         ) from error
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _example_schema(pyarrow: Any) -> Any:
-    """The columns of an example row; given outright, or a batch of empty lists would be read as lists of null."""
-    text, score, flag, whole = pyarrow.string(), pyarrow.float64(), pyarrow.bool_(), pyarrow.int64()
-    texts, scores = pyarrow.list_(text), pyarrow.list_(score)
-    iteration = pyarrow.struct(
-        [
-            ("instruction", text),
-            ("action", text),
-            ("strong_answer", text),
-            ("strong_truncated", flag),
-            ("target_answer", text),
-            ("target_truncated", flag),
-            ("strong_first", scores),
-            ("target_first", scores),
-            ("gap", score),
-        ]
-    )
-    compared = [("strong", score), ("target", score), ("strong_first", scores), ("target_first", scores)]
-    return pyarrow.schema(
-        [
-            ("messages", pyarrow.list_(pyarrow.struct([("role", text), ("content", text)]))),
-            ("id", text),
-            ("use_case", text),
-            ("skills", texts),
-            ("seed_ids", texts),
-            ("entry", text),
-            ("iteration", whole),
-            ("kept_answer", text),
-            ("gap", score),
-            ("scores", pyarrow.struct(compared)),
-            ("history", pyarrow.list_(iteration)),
-        ]
-    )

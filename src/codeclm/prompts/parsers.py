@@ -1,9 +1,9 @@
 """Strict readers of model replies: lists, labelled lines, yes or no, JSON. (The judge's scores: ``scores.py``.)
 
 The contract, the same for every function: pure, no I/O; any ``str`` whatever may be given; what is returned was said
-by the reply, never guessed; a reply not in the form asked for raises :class:`codeclm.errors.Unparseable` (with the reply
-in ``raw``) and nothing else is ever raised; the time taken grows with the length of the reply and no faster. Lines end
-in "\\n" or "\\r\\n"; other line separators are ordinary characters.
+by the reply, never guessed; a reply not in the form asked for raises :class:`codeclm.errors.Unparseable`, with the
+reply in ``raw``, and nothing else is ever raised; the time taken grows with the length of the reply and no faster.
+Lines end in "\\n" or "\\r\\n"; other line separators are ordinary characters.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ _PIECE = re.compile(r"(?:\([^()\n]*\)|[^,;\n])+")
 _BULLET = re.compile(r"(?:(?:[-*+•–]|[0-9]{1,3}[.)])\s+)+")
 _QUOTES = "\"'`*“”‘’«»"
 
-_YES_OR_NO = re.compile(r"(?<!\w)(yes|no)(?!\w|[-'’]\w)", re.IGNORECASE | re.ASCII)
-_NOT_A_WORD = re.compile(r"[\W_]*")
+_WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +122,11 @@ def comma_list(text: str) -> tuple[str, ...]:
 
 def yes_no(text: str) -> bool:
     """Whether the reply's first word is yes; Unparseable when it is neither yes nor no, or the first line has both."""
-    line = text.strip().partition("\n")[0]
-    # "_" is part of a word to re, but only markdown here.
-    said = {match[1].lower() for match in _YES_OR_NO.finditer(line.replace("_", " "))}
-    start = _NOT_A_WORD.match(line)
-    word = _YES_OR_NO.match(line.replace("_", " "), start.end() if start else 0)
-    if word is None or len(said) != 1:
+    first_line = text.strip().partition("\n")[0]
+    words = _WORD.findall(first_line.replace("_", " ").lower())  # "_" can only be markdown here
+    if not words or words[0] not in ("yes", "no") or {"yes", "no"} <= set(words):
         raise Unparseable("expected yes or no", raw=text)
-    return word[1].lower() == "yes"
+    return bool(words[0] == "yes")
 
 
 def json_object(text: str, required: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
@@ -141,9 +137,7 @@ def json_object(text: str, required: Mapping[str, type | tuple[type, ...]]) -> d
     """
     try:
         # The standard library and not orjson, which lets the last of two equal keys win in silence.
-        value = json.loads(
-            _unfenced(text), object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite
-        )
+        value = json.loads(_unfenced(text), object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise Unparseable(f"expected one JSON object: {error}", raw=text) from None

@@ -75,7 +75,7 @@ def score_pair(text: str) -> tuple[float, float]:
     """The scores of answer 1 and answer 2, each from 1 to 10; Unparseable unless they are stated beyond doubt."""
     stated: dict[int, set[float]] = {1: set(), 2: set()}
     lines = [line for line in (" ".join(line.split()) for line in text.split("\n")) if line]
-    plain = [line.replace("**", "").replace("`", "").replace("’", "'").lstrip("#>-*• ") for line in lines]
+    plain = [_plain(line) for line in lines]
     for statements in (_at_the_ends(lines, plain), _in_labels(plain), _in_sentences(plain)):
         for answer, score in statements:
             stated[answer].add(score)
@@ -87,6 +87,11 @@ def score_pair(text: str) -> tuple[float, float]:
     if not all(1 <= score <= 10 for score in pair):
         raise Unparseable(f"expected scores from 1 to 10, got {pair[0]:g} and {pair[1]:g}", raw=text)
     return pair
+
+
+def _plain(line: str) -> str:
+    """The line without bold, code marks and bullet."""
+    return line.replace("**", "").replace("`", "").replace("’", "'").lstrip("#>*• ").removeprefix("- ")
 
 
 def _at_the_ends(lines: list[str], plain: list[str]) -> Iterator[tuple[int, float]]:
