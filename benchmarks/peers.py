@@ -4,7 +4,8 @@
 
 Each peer has its own environment under `build/peers`, made on first use with pip (the only step that needs a network)
 and used again. Every run is a fresh process with a fresh home, so nothing is replayed from a cache; it is kept to one
-core, the server to another where there are two. Per peer and number of calls in flight, medians over the repeats:
+core, the server to another where there are two. A machine is rarely idle, so the figures are medians of the quieter
+half of the repeats: the runs in which other processes used least of those two cores. Per peer and calls in flight:
 
 - start s: a run with one call, less that call's latency, after one such run that only warms the disk. Taken off all
   that follows, its CPU time too.
@@ -13,7 +14,8 @@ core, the server to another where there are two. Per peer and number of calls in
 - CPU ms/call: user and system time of the whole process tree.
 - peak MB: the largest single process of the tree.
 - at server: what the server counted in the median run: calls, the most in flight, and the seconds from the first call
-  to the last answer. A count other than N marks the row with `!` and ends the command with 1.
+  to the last answer. A count other than N in any run marks the row with `!` and ends the command with 1.
+- others %: how much of the two cores other processes used, at worst, in the runs that count: above 5 or so, run again.
 
 `measure_workers` does the same for any worker script, so that another tool can be put into the same table. A worker is
 called with BASE_URL CALLS IN_FLIGHT and ends with 0 once it has that many answers.
@@ -85,11 +87,12 @@ PEERS = {
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a worker: its own cost, and what the server saw of it."""
+    """One run of a worker: its own cost, the share of the cores others used, and what the server saw of it."""
 
     wall_s: float
     cpu_s: float
     peak_mb: float
+    others: float
     calls: int
     peak_in_flight: int
     span_s: float
@@ -98,7 +101,8 @@ class Run:
 class Server:
     """The fixed-latency server in a process of its own."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, pid: int, port: int) -> None:
+        self.pid = pid
         self.port = port
         self.base_url = f"http://127.0.0.1:{port}/v1"
 
@@ -125,7 +129,7 @@ def running_server(latency: float, cpu: int | None) -> Iterator[Server]:
             found = re.search(r"127\.0\.0\.1:(\d+)/v1", process.stdout.readline())
             if not found:
                 raise RuntimeError("the fixed server did not start")
-            yield Server(int(found[1]))
+            yield Server(process.pid, int(found[1]))
         finally:
             process.terminate()
 
@@ -174,6 +178,15 @@ def _environment(worker: Worker, home: str) -> dict[str, str]:
     }
 
 
+def _busy_s(server: Server) -> float:
+    """Seconds that the cores we may use were busy with anything but the server."""
+    ours = {f"cpu{cpu}" for cpu in sorted(os.sched_getaffinity(0))[:2]}
+    lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+    busy = sum(sum(map(int, line[1:4] + line[6:9])) for line in lines if line[0] in ours)
+    after_name = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
+    return (busy - int(after_name[11]) - int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _wait(process: "subprocess.Popen[bytes]") -> resource.struct_rusage:
     """Wait for the process and say what it used; kill it with all its own if it runs too long or we are stopped."""
     limit = threading.Timer(RUN_LIMIT_S, os.killpg, (process.pid, signal.SIGKILL))
@@ -200,7 +213,7 @@ def run_once(worker: Worker, server: Server, calls: int, in_flight: int, cpu: in
     with tempfile.TemporaryDirectory(prefix="peers-", ignore_cleanup_errors=True) as home:
         log = Path(home) / "output.log"
         with log.open("wb") as output:
-            begin = time.perf_counter()
+            begin, busy_before = time.perf_counter(), _busy_s(server)
             process = subprocess.Popen(
                 command,
                 cwd=home,
@@ -213,16 +226,24 @@ def run_once(worker: Worker, server: Server, calls: int, in_flight: int, cpu: in
             if cpu is not None:
                 os.sched_setaffinity(process.pid, {cpu})
             usage = _wait(process)
-            wall = time.perf_counter() - begin
+            wall, busy_s = time.perf_counter() - begin, _busy_s(server) - busy_before
         if process.returncode != 0:
             tail = log.read_text(errors="replace")[-3000:]
             raise RuntimeError(f"{worker.name} ended with {process.returncode}:\n{tail}")
     seen = server.request("GET", "/stats")
     cpu_s, peak_mb = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-    return Run(wall, cpu_s, peak_mb, seen["calls"], seen["peak_in_flight"], seen["span_s"])
+    others = max(0.0, busy_s - cpu_s) / wall / min(2, len(os.sched_getaffinity(0)))
+    return Run(wall, cpu_s, peak_mb, others, seen["calls"], seen["peak_in_flight"], seen["span_s"])
 
 
-def _row(worker: Worker, starts: list[Run], runs: list[Run], calls: int, latency: float, level: int) -> dict[str, Any]:
+def _quieter_half(runs: list[Run]) -> list[Run]:
+    return sorted(runs, key=lambda run: run.others)[: (len(runs) + 1) // 2]
+
+
+def _row(
+    worker: Worker, all_starts: list[Run], all_runs: list[Run], calls: int, latency: float, level: int
+) -> dict[str, Any]:
+    starts, runs = _quieter_half(all_starts), _quieter_half(all_runs)
     start_s = statistics.median(run.wall_s for run in starts) - latency
     start_cpu_s = statistics.median(run.cpu_s for run in starts)
     walls = sorted(max(run.wall_s - start_s, run.span_s) for run in runs)
@@ -245,17 +266,18 @@ def _row(worker: Worker, starts: list[Run], runs: list[Run], calls: int, latency
         "server_calls": middle.calls,
         "server_peak_in_flight": middle.peak_in_flight,
         "server_span_s": middle.span_s,
-        "exact": all(run.calls == calls for run in runs) and all(run.calls == 1 for run in starts),
+        "others_percent": 100 * max(run.others for run in [*starts, *runs]),
+        "exact": all(run.calls == calls for run in all_runs) and all(run.calls == 1 for run in all_starts),
         "packages": dict(worker.packages),
-        "runs": [asdict(run) for run in runs],
-        "start_runs": [asdict(run) for run in starts],
+        "runs": [asdict(run) for run in all_runs],
+        "start_runs": [asdict(run) for run in all_starts],
     }
 
 
 def measure_workers(
-    workers: Sequence[Worker], *, calls: int, latency: float, in_flight: Sequence[int], repeats: int = 3
+    workers: Sequence[Worker], *, calls: int, latency: float, in_flight: Sequence[int], repeats: int = 5
 ) -> list[dict[str, Any]]:
-    """Measure the workers in turn, `repeats` times over, so that a busy spell of the machine falls on all of them."""
+    """Measure the workers in turn, `repeats` times, so that a busy spell of the machine falls on all of them."""
     if calls < 100:
         raise ValueError("fewer than 100 calls cannot be told from the start-up")
     cores = sorted(os.sched_getaffinity(0))
@@ -284,7 +306,7 @@ def measure_peers(
     calls: int = 2000,
     latency: float = 0.05,
     in_flight: Sequence[int] = (64, 256),
-    repeats: int = 3,
+    repeats: int = 5,
     cache: Path = CACHE,
 ) -> list[dict[str, Any]]:
     """One row for each named peer and number in flight; builds their environments where they are missing."""
@@ -318,6 +340,7 @@ _COLUMNS = (
     ("at server: calls", "{server_calls}"),
     ("most in flight", "{server_peak_in_flight}"),
     ("span s", "{server_span_s:.2f}"),
+    ("others %", "{others_percent:.0f}"),
 )
 
 
@@ -335,10 +358,9 @@ def table(rows: Sequence[Mapping[str, Any]], on: Mapping[str, Any]) -> str:
     )
     if rows:
         first = rows[0]
-        head += (
-            f"\n{first['calls']} calls at {1000 * first['latency_s']:g} ms, medians of {len(first['runs'])}; start-up "
-            "taken off"
-        )
+        repeats = len(first["runs"])
+        head += f"\n{first['calls']} calls at {1000 * first['latency_s']:g} ms, start-up taken off; medians of the "
+        head += f"{(repeats + 1) // 2} quieter of {repeats} runs"
     packages = {
         row["tool"]: ", ".join(f"{name} {version}" for name, version in row["packages"].items()) for row in rows
     }
@@ -352,7 +374,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.05, help="seconds")
     parser.add_argument("--in-flight", type=int, nargs="+", default=[64, 256])
     parser.add_argument("--only", nargs="+", choices=list(PEERS), default=list(PEERS))
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--cache", type=Path, default=CACHE, help="where the environments are kept")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     args = parser.parse_args()

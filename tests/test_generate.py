@@ -77,15 +77,24 @@ def test_an_example_tells_where_it_comes_from(finished: Path) -> None:
 
 def test_metadata_written_by_hand_takes_the_place_of_seeds(tmp_path: Path) -> None:
     written = tmp_path / "metadata.csv"
-    written.write_text('use_case,skills\ntravel planning,"budget control, geography facts"\nrecipe writing,time control\n')
+    written.write_text(
+        'use_case,skills\ntravel planning,"budget control, geography facts"\nrecipe writing,time control\n'
+    )
     result = codeclm.run(config_in(tmp_path, seeds=None, metadata="metadata.csv", size=5, method={"pool": 0}))
     assert result.manifest["counts"]["entries"] == 2
-    assert {row["use_case"] for row in rows(tmp_path / "run" / "examples.jsonl")} <= {"travel planning", "recipe writing"}
+    assert {row["use_case"] for row in rows(tmp_path / "run" / "examples.jsonl")} <= {
+        "travel planning",
+        "recipe writing",
+    }
     assert not any(row["stage"] == "encode" for row in result.manifest["calls"])
 
 
 def test_bounds_on_use_cases_and_skills_are_kept_to(tmp_path: Path) -> None:
-    method = {"use_cases": ["code writing", "email drafting"], "skills": ["python programming", "friendly tone"], "pool": 0}
+    method = {
+        "use_cases": ["code writing", "email drafting"],
+        "skills": ["python programming", "friendly tone"],
+        "pool": 0,
+    }
     result = codeclm.run(config_in(tmp_path, size=5, method=method))
     pool = rows(result.run_dir / "metadata.jsonl")
     assert {row["use_case"] for row in pool} <= set(method["use_cases"])  # type: ignore[call-overload]

@@ -115,7 +115,7 @@ class _Run:
     async def work(self, stop: StopSwitch) -> None:
         """Everything between opening the journal and closing it."""
         async with AsyncExitStack() as stack:
-            session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=True)
+            session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
             await stack.enter_async_context(session)
             stack.push_async_callback(self.progress.calls.drain)
             stack.callback(stop.press)

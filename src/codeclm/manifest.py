@@ -38,4 +38,4 @@ def build_manifest(
 
 
 def _model(model: ModelConfig) -> dict[str, Any]:
-    return {"model": model.model, "base_url": model.recorded_as}
+    return {"model": model.model, "base_url": model.base_url}

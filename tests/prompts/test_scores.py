@@ -36,7 +36,7 @@ FORMS = [
     "[Assistant 1's Answer]\nScore: {a}\n[Assistant 2's Answer]\nScore: {b}",
     "Score for Assistant 1: {a}/10\nIt is short.\nScore for Assistant 2: {b}/10",
     "I would give Assistant 1 a score of {a} and Assistant 2 a score of {b}.",
-    "I would give Assistant 1 a score of {a} out of 10, while Assistant 2 gets a score of **{b}** out of 10 because it is long.",
+    "I would give Assistant 1 a score of {a} out of 10, while Assistant 2 gets a score of **{b}** because it is long.",
     "We can give Assistant 1 a score of {a}. Then 2 + 2 = 4. We can give Assistant 2 a score of {b}.",
     "I rate Assistant 1's code submission a {a} out of 10 and Assistant 2’s code submission a {b} out of 10.",
     "I rate Assistant 1's answer as {a} out of 10.\nI rate Assistant 2's answer as an {b}/10!",
@@ -154,7 +154,8 @@ def test_refuses_two_pairs(form: str) -> None:
 
 @given(
     words=st.lists(
-        st.sampled_from(["Assistant 1", "Assistant 2", "'s", "score", "a score of", "8", "9", "/10", ":", "\n", "(8, 9)",
+        st.sampled_from(["Assistant 1", "Assistant 2", "'s", "score", "a score of", "8", "9", "/10", ":", "\n",
+        "(8, 9)",
                          "both", "and", "is", "are", "not", ".", "the scores", "for", "out of 10", "to", "-"])
     )
 )  # fmt: skip

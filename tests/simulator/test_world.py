@@ -7,13 +7,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codeclm.prompts import questions
 from codeclm.prompts.templates import render
+from codeclm.records import Metadata, ReplyForm
 from codeclm.simulator import DEFAULT_JUDGE, DEFAULT_STRONG, DEFAULT_TARGET, SimulatedModel
 from codeclm.simulator.lexicon import skills, use_cases
 from codeclm.simulator.requirements import carried, claimed, required
@@ -146,6 +149,13 @@ def test_text_without_known_requirements_gets_some(text: str) -> None:
     assert not claimed(answer(HOPELESS, text))
 
 
+@pytest.mark.parametrize("metadata", [KNOWN, FOREIGN])
+def test_an_answer_says_what_it_meets_and_nothing_else(ask: Ask, metadata: str) -> None:
+    for instruction in ask(DEFAULT_STRONG, "decode", count=5, metadata=metadata)["instructions"]:
+        assert claimed(answer(PERFECT, instruction)) == set(carried(instruction))
+        assert not claimed(answer(HOPELESS, instruction))
+
+
 @given(seed=st.integers(0, 10_000))
 def test_an_answer_is_prose_of_a_realistic_length(ask: Ask, seed: int) -> None:
     instruction = ask(DEFAULT_STRONG, "decode", seed=seed, count=1, metadata=KNOWN)["instructions"][0]
@@ -240,3 +250,25 @@ def test_prompts_with_hostile_values_are_still_recognised(ask: Ask, text: str) -
 def test_an_unrecognised_prompt_is_an_instruction() -> None:
     content = render("probe", "json", {})[0].content
     assert len(answer(PERFECT, content + " now").split()) > 50
+
+
+ENTRY = Metadata("lesson design", ("lesson planning", "tax law"))
+QUESTIONS = [
+    questions.encode("Write a python program.", max_skills=2),
+    questions.encode("Write a python program.", use_cases=("chat",), skills=("tact", "logic")),
+    questions.reasonable(ENTRY),
+    questions.decode(ENTRY, 5),
+    questions.rubrics(ENTRY, 4),
+    questions.improve("Teach fractions.", ENTRY, "Ask in addition for stated aims."),
+    questions.judge("Teach fractions.", "Well.", "No."),
+    questions.probe(),
+]
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
+def test_both_reply_forms_are_read_as_the_same_answer(question: questions.Question[Any]) -> None:
+    def parsed(form: ReplyForm) -> Any:
+        messages = [asdict(message) for message in question.messages(form)]
+        return question.parse(reply(DEFAULT_STRONG, messages, temperature=0.7, seed=3), form)
+
+    assert parsed("json") == parsed("text")

@@ -62,7 +62,8 @@ def demo(
 ) -> None:
     """Make a dataset on built-in simulated models and bundled seeds. Needs no key, no network and no GPU.
 
-    The text is for rehearsal, not for training: it shows what a run does and what comes out.
+    The text is for rehearsal, not for training: it shows what a run does and
+    what comes out.
     """
     from codeclm.cli.starter import demo_config
 
@@ -92,8 +93,9 @@ def run(
 ) -> None:
     """Make the dataset a config describes; run it again to resume.
 
-    Every model call is recorded in the run directory, so a resumed run makes only the calls it still owes. Ctrl-C stops
-    cleanly: calls in flight end and are recorded, and what is kept is written.
+    Every model call is recorded in the run directory, so a resumed run makes
+    only the calls it still owes. Ctrl-C stops cleanly: calls in flight end and
+    are recorded, and what is kept is written.
     """
     from codeclm.config_files import load
 
@@ -147,8 +149,9 @@ def simulate(  # the options of the simulator, one each
 ) -> None:
     """Serve simulated strong, target and judge models over an OpenAI-compatible API on this machine.
 
-    For rehearsals and tests: replies are made by rules, and targets are weak in some skills on purpose. All options for
-    --set, faults among them, are listed by `codeclm simulate --set help`.
+    For rehearsals and tests: replies are made by rules, and the target is weak
+    in some skills on purpose. `codeclm simulate --set help` lists all options,
+    faults among them.
     """
     from codeclm.cli.simulating import serve_simulator
 

@@ -174,7 +174,7 @@ def panel(progress: Progress, rates: Rates) -> Panel:
     rows.add_column(style="dim", no_wrap=True)
     rows.add_column(overflow="fold")
     counts = {name: progress.counts[name] for name in ("discarded", "failed", "duplicate") if progress.counts[name]}
-    by_iteration = {f"iteration {number}": n for number, n in sorted(progress.kept_by_iteration.items())}
+    by_iteration = {f"in iteration {number}": n for number, n in sorted(progress.kept_by_iteration.items())}
     retries = f", sent again {_counts(calls.retries)}" if calls.retries else ""
     rows.add_row("kept", Text(_counts(by_iteration) or "none yet"))
     rows.add_row("not kept", Text(_counts(counts) or "none"))
@@ -188,9 +188,9 @@ def panel(progress: Progress, rates: Rates) -> Panel:
     head.add_column(ratio=1)
     head.add_column(justify="right", no_wrap=True)
     head.add_row(Text(f"{_PHASES[progress.phase]}  {done:,} of {total:,}", style="bold"), _eta(progress, rates))
-    return Panel(
-        Group(head, ProgressBar(total=total, completed=min(done, total)), rows), title="codeclm", padding=(0, 1)
-    )
+    bar = Table.grid(expand=True)  # a bar by itself does not end its line
+    bar.add_row(ProgressBar(total=total, completed=min(done, total)))
+    return Panel(Group(head, bar, rows), title="codeclm", padding=(0, 1))
 
 
 def duration(seconds: float) -> str:
@@ -209,4 +209,4 @@ def _eta(progress: Progress, rates: Rates) -> str:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())

@@ -5,13 +5,13 @@ The comments are the descriptions in config.py, so the two can't differ.
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from codeclm.config import SIMULATOR, MethodConfig, ModelConfig, RunConfig
@@ -35,7 +35,7 @@ seed: 0
 models:
   # The strong model makes and judges the data. `simulator` needs nothing and is for rehearsal only. A real one:
   #   strong:
-  #     model: gpt-4o
+  #     model: gpt-4.1
   #     base_url: https://api.openai.com/v1
   #     api_key_env: OPENAI_API_KEY
   strong:
@@ -76,8 +76,7 @@ def _lines(section: type[BaseModel], indent: str, *, skip: set[str], commented: 
 
 
 def _value(value: Any) -> str:
-    plain = list(value) if isinstance(value, tuple) else value
-    return yaml.safe_dump(plain, default_flow_style=True, width=10_000).removesuffix("\n...\n").rstrip("\n")
+    return json.dumps(value, ensure_ascii=False)  # which is YAML too, on one line
 
 
 def write_starter(folder: Path, *, force: bool = False) -> list[Path]:

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
@@ -69,6 +71,7 @@ class HttpClient:
         self.url = f"{base_url}/{'chat/completions' if config.api == 'chat' else 'completions'}"
         self._timeout = aiohttp.ClientTimeout(total=config.timeout)
         self._headers, self._secrets = _headers(config, name)
+        self._proxy = _proxy(base_url)
 
     @property
     def form(self) -> ReplyForm:
@@ -86,7 +89,12 @@ class HttpClient:
         started = time.perf_counter()
         try:
             async with self._session.post(
-                self.url, data=data, headers=self._headers, timeout=self._timeout, allow_redirects=False
+                self.url,
+                data=data,
+                headers=self._headers,
+                timeout=self._timeout,
+                proxy=self._proxy,
+                allow_redirects=False,
             ) as response:
                 content = await response.read()
                 status, headers = response.status, response.headers
@@ -220,6 +228,12 @@ def _headers(config: ModelConfig, name: str) -> tuple[dict[str, str], tuple[str,
         secrets.append(_environment(config.api_key_env, f"models.{name}.api_key_env"))
         headers.setdefault("Authorization", f"Bearer {secrets[-1]}")
     return {"Content-Type": "application/json"} | headers, tuple(secrets)
+
+
+def _proxy(base_url: str) -> str | None:
+    """The environment's proxy for an address, looked up once: aiohttp's own look-up costs two threads' work a call."""
+    url = urlsplit(base_url)
+    return None if not url.hostname or proxy_bypass(url.hostname) else getproxies().get(url.scheme)
 
 
 def _environment(variable: str, key: str) -> str:

@@ -29,8 +29,10 @@ _PART_OF_ITEM = re.compile(r"[ \t]|[-*+•][ \t]|[0-9]+[.)]|[>|]|```")
 
 # A comma within brackets separates nothing.
 _PIECE = re.compile(r"(?:\([^()\n]*\)|[^,;\n])+")
-_BULLET = re.compile(r"(?:(?:[-*+•–]|[0-9]{1,3}[.)])\s+)+")
+_BULLET = re.compile(r"\A(?:(?:[-*+•–]|[0-9]{1,3}[.)])\s+)+")
 _QUOTES = "\"'`*“”‘’«»"
+
+_AND = re.compile(r"\A\s*and\s+", re.IGNORECASE)
 
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 
@@ -109,9 +111,9 @@ def comma_list(text: str) -> tuple[str, ...]:
 
     Bullets, quotes, bold, full stops at the end and the "and" before the last are taken off. May be empty.
     """
-    pieces = [_BULLET.sub("", piece.strip(), count=1) for piece in _PIECE.findall(text)]
+    pieces = [_BULLET.sub("", piece.strip()) for piece in _PIECE.findall(text)]
     if len(pieces) > 1:
-        pieces[-1] = re.sub(r"\A\s*and\s+", "", pieces[-1], flags=re.IGNORECASE)
+        pieces[-1] = _AND.sub("", pieces[-1])
     found: dict[str, str] = {}
     for piece in pieces:
         tidy = re.sub(r"\s+", " ", piece).strip(_QUOTES + " ").rstrip(_QUOTES + " .")

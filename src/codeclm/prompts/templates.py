@@ -58,11 +58,8 @@ def read(text: str) -> PromptRead | None:
 
 
 def _mark(fields: Fields) -> str:
-    digest = hashlib.blake2b(digest_size=4)
-    for value in fields.values():
-        encoded = str(value).encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(8, "big") + encoded)
-    return digest.hexdigest()
+    values = repr(list(fields.values())).encode("utf-8", "backslashreplace")
+    return hashlib.blake2b(values, digest_size=4).hexdigest()
 
 
 def _fence(key: str, value: str, mark: str) -> str:

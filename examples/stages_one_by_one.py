@@ -1,0 +1,66 @@
+"""Each stage of the method called by hand, from a seed to a kept pair, on the built-in simulated models.
+
+    python examples/stages_one_by_one.py
+
+For real models, give `connected` your own endpoints. Answers are recorded in the journal, so a second start asks nothing.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from codeclm.clients.calls import Calls, StopSwitch
+from codeclm.clients.connect import Connections
+from codeclm.clients.protocol import Client
+from codeclm.config import MethodConfig, ModelConfig
+from codeclm.journal import Journal
+from codeclm.records import Entry, Instruction, Seed, Slot
+from codeclm.simulator.server import Simulator
+from codeclm.stages.contrastive_filter import contrast
+from codeclm.stages.decode import decode
+from codeclm.stages.encode import encode
+from codeclm.stages.self_rubrics import improve
+
+
+@asynccontextmanager
+async def connected(journal_file: Path) -> AsyncIterator[tuple[Client, Client]]:
+    """A strong and a target model."""
+    async with Simulator() as simulator, aiohttp.ClientSession() as session:
+        with Journal(journal_file) as journal:
+            connections = Connections(session, journal, StopSwitch(), Calls())
+            models = {name: ModelConfig(model=name, base_url="simulator") for name in ("strong", "target")}
+            yield (
+                await connections.connect(models["strong"], name="strong", base_url=simulator.base_url),
+                await connections.connect(models["target"], name="target", base_url=simulator.base_url),
+            )
+
+
+async def main() -> None:
+    """From one seed to what becomes of its first new instruction."""
+    settings, rng = MethodConfig(), random.Random(0)
+    async with connected(Path("stages.sqlite")) as (strong, target):
+        seed = Seed("1", "Plan a weekend in Lisbon for a couple that likes tiles, seafood and slow trains.")
+        metadata = await encode(seed, strong=strong, settings=settings)
+        print("metadata:", metadata.use_case, "|", ", ".join(metadata.skills))
+
+        entry = Entry("m000000", metadata, (seed.id,))
+        basics = await decode(Slot(0, entry, chunk=0), strong=strong, settings=settings)
+        instruction = Instruction(basics[0])
+
+        for iteration in range(1, settings.iterations + 1):
+            print(f"iteration {iteration}:", instruction.text)
+            result = await contrast(instruction, strong=strong, target=target, judge=strong, settings=settings)
+            print(f"  strong {result.comparison.strong}, target {result.comparison.target}")
+            if result.passes(settings.threshold):
+                print("  kept:", result.better.text)
+                return
+            instruction = await improve(instruction, entry, strong=strong, settings=settings, rng=rng)
+        print("discarded")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
