@@ -1,6 +1,6 @@
 """Measures what codeclm itself costs: the whole pipeline against a server of fixed latency on another core.
 
-    python benchmarks/overhead.py [--examples 1000] [--repeats 3] [--memory] [--peers] [--json OUT]
+    python -m benchmarks.overhead [--examples 1000] [--repeats 3] [--memory] [--peers] [--json OUT]
 
 `codeclm run` makes that many examples, in a process of its own kept to one core. Client, journal, scheduling, parsing,
 selection and output are all in the figures. Per scenario, medians over the repeats:
@@ -30,8 +30,7 @@ from typing import Any
 
 import yaml
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-import peers
+from benchmarks import peers
 
 HERE = Path(__file__).resolve().parent
 SEEDS = HERE.parent / "src" / "codeclm" / "bundled" / "seeds.jsonl"

@@ -14,6 +14,7 @@ import sys
 import urllib.request
 
 from codeclm.prompts import questions
+from codeclm.records import Metadata
 
 POOL, RUBRICS, ITERATIONS, THRESHOLD, PER_ENTRY, MAX_SKILLS, SEED = 200, 4, 4, 3.0, 5, 3, 0
 
@@ -49,7 +50,7 @@ def metadata_pool(url, seeds):
     rng, seen = random.Random(f"{SEED}/mix"), set(first)
     while len(pool) < POOL:
         chosen = rng.sample(skills, rng.randint(1, min(MAX_SKILLS, len(skills))))
-        pair = questions.Metadata(rng.choice(use_cases), tuple(chosen))
+        pair = Metadata(rng.choice(use_cases), tuple(chosen))
         if (pair.use_case, frozenset(pair.skills)) in seen:
             continue
         seen.add((pair.use_case, frozenset(pair.skills)))
@@ -87,7 +88,8 @@ def shingles(text):
 
 
 def codeclm(url, seeds, size):
-    pool, examples, slot, known = metadata_pool(url, seeds), [], 0, [shingles(seed) for seed in seeds]
+    pool, slot, examples = metadata_pool(url, seeds), 0, []
+    known = [shingles(seed) for seed in seeds]
     while len(examples) < size:
         entry, chunk = pool[slot % len(pool)], slot // len(pool)
         for number, basic in enumerate(ask(url, questions.decode(entry, PER_ENTRY), sample=chunk)):
@@ -103,7 +105,8 @@ def codeclm(url, seeds, size):
 
 if __name__ == "__main__":
     base_url, seeds_file, wanted = sys.argv[1:]
-    rows = [json.loads(line) for line in open(seeds_file, encoding="utf-8")]
+    with open(seeds_file, encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
     texts = [row["instruction"] + (f"\n\n{row['input']}" if row.get("input") else "") for row in rows]
     for made, _ in codeclm(base_url, texts, int(wanted)):
         print(json.dumps(made))

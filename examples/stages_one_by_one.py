@@ -2,7 +2,7 @@
 
     python examples/stages_one_by_one.py
 
-For real models, give `connected` your own endpoints. Answers are recorded in the journal, so a second start asks nothing.
+For real models, give `connected` your own endpoints. Answers are recorded: started again, it asks nothing.
 """
 
 import asyncio

@@ -19,7 +19,6 @@ from hypothesis import settings
 from codeclm.config import ModelConfig
 from codeclm.journal import Journal
 
-
 # The same examples every time, however slow the machine; --hypothesis-profile=default looks for new ones.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.running import BUNDLED_SEEDS, SEEDS_175, manifest, rows
 
 import codeclm
 from codeclm.config import RunConfig
@@ -15,7 +16,6 @@ from codeclm.errors import ConfigError, RunDirectoryError, RunFailed
 from codeclm.generate import wanted_slots
 from codeclm.progress import Progress
 from codeclm.simulator.models import DEFAULT_TARGET
-from tests.running import BUNDLED_SEEDS, SEEDS_175, manifest, rows
 
 SIMULATED = {name: {"model": name, "base_url": "simulator"} for name in ("strong", "target")}
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.running import (
     SEEDS_175,
     SimulatorProcess,

@@ -294,9 +294,8 @@ async def test_everyone_who_waits_learns_of_a_full_disk(journal: Journal) -> Non
 
 
 async def test_closing_writes_what_did_not_fit_before(tmp_path: Path) -> None:
-    with Journal(tmp_path / "j") as journal, _full(journal):
-        with pytest.raises(JournalError):
-            await _put(journal, 1, LARGE)
+    with Journal(tmp_path / "j") as journal, _full(journal), pytest.raises(JournalError):
+        await _put(journal, 1, LARGE)
     assert _rows(tmp_path / "j") == 1
 
 

@@ -1,4 +1,4 @@
-"""A tiny chat model with random weights, made on the spot: what training code needs of a real one, in a second."""
+"""A tiny chat model with random weights, made on the spot: what trainers and servers need of a real one, in a second."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _TEMPLATE = (
     "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
 )
 _ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
-_CONTEXT = 512
 
 
-def make_tiny_model(folder: Path, *, hidden: int = 64, layers: int = 2, seed: int = 0) -> Path:
+def make_tiny_model(folder: Path, *, hidden: int = 64, layers: int = 2, context: int = 512, seed: int = 0) -> Path:
     """Save a Llama of random weights and a tokenizer of single bytes, which any text goes through, to ``folder``.
 
     Its chat template marks the assistant's turns with ``generation``, as training on them alone needs.
+    Replies are sampled: the likeliest token after any is that token again, so greedy ones would be of one letter.
     """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -34,7 +34,7 @@ def make_tiny_model(folder: Path, *, hidden: int = 64, layers: int = 2, seed: in
         eos_token="<|end|>",
         pad_token="<|pad|>",
         additional_special_tokens=list(_ROLES),
-        model_max_length=_CONTEXT,
+        model_max_length=context,
     )
     fast.chat_template = _TEMPLATE
     torch.manual_seed(seed)
@@ -46,13 +46,14 @@ def make_tiny_model(folder: Path, *, hidden: int = 64, layers: int = 2, seed: in
             num_hidden_layers=layers,
             num_attention_heads=4,
             num_key_value_heads=2,
-            max_position_embeddings=_CONTEXT,
+            max_position_embeddings=context,
             bos_token_id=None,
             eos_token_id=fast.eos_token_id,
             pad_token_id=fast.pad_token_id,
             tie_word_embeddings=True,
         )
     )
+    model.generation_config.do_sample = True
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder

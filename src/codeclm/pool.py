@@ -18,7 +18,7 @@ from codeclm.config import MethodConfig
 from codeclm.engines.local import map_ordered
 from codeclm.errors import CallFailed
 from codeclm.pipeline import failure
-from codeclm.records import Entry, Metadata, Outcome, Seed, Slot
+from codeclm.records import Entry, Failure, Metadata, Outcome, Seed, Slot
 from codeclm.stages.encode import encode
 from codeclm.stages.mix_and_match import candidates, identity, reasonable
 
@@ -101,17 +101,16 @@ async def mix(known: Known, *, strong: Client, settings: MethodConfig, seed: int
                 turned_away.append(pair)
             else:
                 name = f"mix-{asked:06d}"
-                failures.append(Outcome(name, "failed", Entry("", pair), failure=failure("mix_and_match", verdict)))
+                failures.append(Outcome(name, "failed", Entry("", pair), failure=verdict))
             asked += 1
     return Pool(tuple(entries), tuple(turned_away), tuple(failures))
 
 
-async def _verdict(pair: Metadata, *, strong: Client) -> bool | CallFailed:
+async def _verdict(pair: Metadata, *, strong: Client) -> bool | Failure:
     try:
         return await reasonable(pair, strong=strong)
     except CallFailed as error:
-        failure("mix_and_match", error)  # raises what no waiting can mend
-        return error
+        return failure("mix_and_match", error)
 
 
 def _entry_id(number: int) -> str:

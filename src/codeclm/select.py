@@ -64,8 +64,8 @@ class Selector:
 
     def _add(self, name: str, text: str) -> str:
         """Remember a text under a name, or say which one it repeats."""
-        words = _WORD.findall(text.casefold())
-        exact = hashlib.blake2b(" ".join(words).encode("utf-8", "replace") if words else text.encode(), digest_size=16)
+        words = _WORD.findall(text.casefold()) or [text]
+        exact = hashlib.blake2b(" ".join(words).encode("utf-8", "replace"), digest_size=16)
         found = self._db.execute("SELECT id FROM texts WHERE exact = ?", (exact.digest(),)).fetchone()
         if found:
             return f"equal to {found[0]}"

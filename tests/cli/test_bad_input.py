@@ -11,9 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from codeclm.prompts import questions
-from codeclm.records import Metadata
 from tests.running import (
     CODECLM,
     SimulatorProcess,
@@ -24,6 +21,9 @@ from tests.running import (
     simulator_process,
     write_config,
 )
+
+from codeclm.prompts import questions
+from codeclm.records import Metadata
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from codeclm.errors import Unparseable
@@ -56,6 +56,7 @@ def refuses(parser: Callable[..., Any], text: str, *rest: Any, **options: Any) -
 
 class TestEveryParser:
     @pytest.mark.parametrize("name", PARSERS)
+    @settings(deadline=None)
     @given(text=ANY_TEXT)
     def test_raises_nothing_but_unparseable(self, name: str, text: str) -> None:
         refuses(PARSERS[name], text)
@@ -161,6 +162,7 @@ class TestNumberedList:
         assert refuses(numbered_list, "1. pour\n2.", truncated=True)  # ... "2.5 litres"
         assert items("1. pour\n2. ", truncated=True) == ["pour"]
 
+    @settings(deadline=None)
     @given(texts=ITEMS, first=st.integers(0, 50), before=st.sampled_from(["", "Here:\n", "Here are 3:\n\n"]),
            between=st.sampled_from(["\n", "\n\n", "\r\n"]), after=st.sampled_from(["", "\n", "\n\nBye."]),
            form=st.sampled_from(["{}. {}", "{}) {}", "**{}.** {}"]))  # fmt: skip
@@ -170,6 +172,7 @@ class TestNumberedList:
         rendered = between.join(form.format(first + index, text) for index, text in enumerate(texts))
         assert items(before + rendered + after, first=first) == texts
 
+    @settings(deadline=None)
     @given(texts=ITEMS, nested=st.booleans(), cut=st.integers(0, 400), after=st.sampled_from(["", "\n\nBye."]))
     def test_a_cut_list_gives_a_prefix_of_its_items(self, texts: list[str], nested: bool, cut: int, after: str) -> None:
         inner = "\n   1. a\n   2. b\n```\n3. c\n```\n2.5 d\n3.5 e" if nested else ""
@@ -183,6 +186,7 @@ class TestNumberedList:
         assert part.torn
         assert part.items == whole[: len(part.items)]
 
+    @settings(deadline=None)
     @given(text=ANY_TEXT)
     def test_a_cut_of_any_text_gives_a_prefix_of_its_items(self, text: str) -> None:
         text = f"1. a\n{text}\n2. b"
@@ -223,6 +227,7 @@ class TestLabelled:
     def test_bold_that_ends_within_a_value_stays_bold(self) -> None:
         assert labelled("**Use case: a** b", "use case") == {"use case": "**a** b"}
 
+    @settings(deadline=None)
     @given(values=st.lists(WORDS, min_size=2, max_size=2))
     def test_reads_back_what_was_rendered(self, values: list[str]) -> None:
         assert list(labelled("Use case: {}\nSkills: {}".format(*values), "use case", "skills").values()) == values
@@ -251,6 +256,7 @@ class TestCommaList:
     def test_may_be_empty(self) -> None:
         assert comma_list(" , ;\n. ") == ()
 
+    @settings(deadline=None)
     @given(texts=st.lists(st.text("abcé /+3", min_size=1).map(lambda text: " ".join(f"x{text}x".split())), unique=True))
     def test_reads_back_what_was_rendered(self, texts: list[str]) -> None:
         assert comma_list(", ".join(texts)) == tuple(texts)
@@ -318,12 +324,14 @@ class TestJsonObject:
         assert refuses(json_object, '{"b": 1}', {"a": int})
         assert json_object('{"a": 7.5, "b": true}', {"a": (int, float), "b": bool}) == {"a": 7.5, "b": True}
 
+    @settings(deadline=None)
     @given(value=st.dictionaries(st.text(), JSON), indent=st.sampled_from([None, 2]), ascii_only=st.booleans())
     def test_reads_back_what_was_rendered(self, value: dict[str, Any], indent: int | None, ascii_only: bool) -> None:
         text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
         assert json_object(text, {}) == value
         assert json_object(f"```json\n{text}\n```", {}) == value
 
+    @settings(deadline=None)
     @given(text=ANY_TEXT)
     def test_what_is_read_is_json_to_others_too(self, text: str) -> None:
         try:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codeclm.errors import Unparseable
@@ -55,12 +55,14 @@ BOTH = [
 
 
 @pytest.mark.parametrize("form", FORMS)
+@settings(deadline=None)
 @given(first=SCORES, second=SCORES)
 def test_reads_every_explicit_form(form: str, first: float, second: float) -> None:
     assert score_pair(form.format(a=first, b=second)) == (first, second)
 
 
 @pytest.mark.parametrize("form", BOTH)
+@settings(deadline=None)
 @given(score=SCORES)
 def test_reads_one_score_of_both(form: str, score: float) -> None:
     assert score_pair(form.format(a=score)) == (score, score)
@@ -83,6 +85,7 @@ def test_refuses_scores_out_of_range(form: str, score: str) -> None:
         "8/100",
         "8.5.1",
         "8 or 9",
+        "8, or 9",
         "8 to 9",
         "8 and 9",
         "08",
@@ -119,6 +122,8 @@ def test_refuses_a_number_that_is_no_score(form: str, odd: str) -> None:
         "The line goes from (1, 2) to (8, 9).",
         "The expected output is (8, 9).",
         "The pair is (8, 9). I like it.",
+        "It prints:\nOutput: (8, 9)\nwhich is right.",
+        "It prints:\n(8, 9)\nwhich is right.",
         "Scores: first (8, 9)\nthen nothing",
         "Assistant 1: 8/10",
         "Assistant 1: 8\nIt is short.\nAssistant 2: 9",  # bare numbers may be the answers themselves
@@ -152,6 +157,7 @@ def test_refuses_two_pairs(form: str) -> None:
         score_pair("3 4\n" + form.format(a=8, b=9))
 
 
+@settings(deadline=None)
 @given(
     words=st.lists(
         st.sampled_from(["Assistant 1", "Assistant 2", "'s", "score", "a score of", "8", "9", "/10", ":", "\n",

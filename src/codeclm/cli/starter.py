@@ -6,6 +6,7 @@ The comments are the descriptions in config.py, so the two can't differ.
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 from collections.abc import Iterator
 from importlib.resources import files
@@ -14,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from codeclm.config import SIMULATOR, MethodConfig, ModelConfig, RunConfig
+from codeclm.config import SIMULATOR, EngineConfig, MethodConfig, ModelConfig, RunConfig
 from codeclm.config_files import from_mapping
 from codeclm.errors import InputError
 
@@ -104,3 +105,33 @@ def demo_config(run_dir: Path, size: int) -> RunConfig:
 def bundled_seeds() -> Path:
     """The sample seeds that come with codeclm."""
     return Path(str(files("codeclm.bundled") / "seeds.jsonl"))
+
+
+def configuration_page() -> str:
+    """docs/configuration.md: every key, its default and its description."""
+    sections = [
+        ("The run", RunConfig, ""),
+        ("A model: `models.strong`, `models.target`, `models.judge`", ModelConfig, ""),
+        ("The method: `method`", MethodConfig, "method."),
+        ("The engine: `engine`", EngineConfig, "engine."),
+    ]
+    head = (
+        "# Configuration\n\nA YAML file; `codeclm init` writes a commented one. Any key can be set on the command line: "
+        "`--set method.threshold=2`.\nPaths are taken from the folder the file is in. Unknown keys are refused.\n"
+    )
+    return head + "".join(
+        f"\n## {title}\n\n" + "\n".join(_rows(kind, prefix)) + "\n" for title, kind, prefix in sections
+    )
+
+
+def _rows(section: type[BaseModel], prefix: str) -> Iterator[str]:
+    yield "| key | default | what it is |\n| --- | --- | --- |"
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            continue
+        default = "required" if field.is_required() else f"`{_value(field.get_default(call_default_factory=True))}`"
+        yield f"| `{prefix}{name}` | {default} | {field.description} |"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(configuration_page(), encoding="utf-8")

@@ -30,9 +30,8 @@ _PART_OF_ITEM = re.compile(r"[ \t]|[-*+•][ \t]|[0-9]+[.)]|[>|]|```")
 # A comma within brackets separates nothing.
 _PIECE = re.compile(r"(?:\([^()\n]*\)|[^,;\n])+")
 _BULLET = re.compile(r"\A(?:(?:[-*+•–]|[0-9]{1,3}[.)])\s+)+")
-_QUOTES = "\"'`*“”‘’«»"
-
 _AND = re.compile(r"\A\s*and\s+", re.IGNORECASE)
+_QUOTES = "\"'`*“”‘’«»"
 
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 

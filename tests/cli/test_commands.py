@@ -1,0 +1,169 @@
+"""The commands, as a user types them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.running import Finished, codeclm, manifest, rows, write_config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A finished run of 12 examples: the folder with its config; the run is in `run`."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = codeclm("run", write_config(folder, "simulator", size=12))
+    assert done.status == 0, done
+    yield folder
+
+
+def test_help_names_every_command_and_each_has_help_of_its_own() -> None:
+    overview = codeclm("--help")
+    assert overview.status == 0
+    for command in ("demo", "init", "run", "status", "export", "simulate"):
+        assert command in overview.out
+        help_of = codeclm(command, "--help")
+        assert help_of.status == 0
+        assert len(help_of.out) > 300
+
+
+def test_an_unknown_command_or_option_is_bad_usage() -> None:
+    assert codeclm("ruin").status == 2
+    assert codeclm("run").status == 2
+    assert codeclm("demo", "--sice", "3").status == 2
+
+
+def test_demo_makes_a_dataset_and_says_where_it_is(tmp_path: Path) -> None:
+    done = codeclm("demo", "--size", "5", cwd=tmp_path)
+    assert done.status == 0, done
+    assert "runs/demo/examples.jsonl" in done.out
+    assert "for rehearsal, not for training" in done.out
+    assert len(rows(tmp_path / "runs" / "demo" / "examples.jsonl")) == 5
+
+
+def test_init_writes_a_config_that_runs_as_it_is_and_overwrites_nothing(tmp_path: Path) -> None:
+    assert codeclm("init", tmp_path / "task").status == 0
+    written = (tmp_path / "task" / "config.yaml").read_text()
+    assert written.count("#") > 30
+    assert codeclm("run", tmp_path / "task" / "config.yaml", "--set", "size=3").status == 0
+    again = codeclm("init", tmp_path / "task")
+    assert again.status == 2
+    assert "--force" in again.error
+    assert codeclm("init", tmp_path / "task", "--force").status == 0
+
+
+def test_every_commented_line_of_the_config_is_valid_when_uncommented(tmp_path: Path) -> None:
+    codeclm("init", tmp_path)
+    lines = (tmp_path / "config.yaml").read_text().splitlines()
+    model_keys = [line.replace("# ", "", 1) for line in lines if line.startswith("    # ") and ": " in line]
+    values = yaml.safe_load("\n".join(line.strip() for line in model_keys if line.split(":")[0].strip().isidentifier()))
+    assert {"api", "max_in_flight", "timeout", "extra_body", "template", "identity"} <= set(values)
+
+
+def test_the_run_directory_holds_what_the_readme_lists(finished: Path) -> None:
+    names = {path.name for path in (finished / "run").iterdir()}
+    assert {
+        "examples.jsonl", "preferences.jsonl", "discarded.jsonl", "failures.jsonl", "metadata.jsonl", "README.md",
+        "manifest.json", "config.yaml", "journal.sqlite",
+    } <= names  # fmt: skip
+    assert not any(name.endswith(".partial") for name in names)
+
+
+def test_the_config_in_the_run_directory_runs_again_from_anywhere(finished: Path, tmp_path: Path) -> None:
+    done = codeclm("run", finished / "run" / "config.yaml", cwd=tmp_path)
+    assert done.status == 0, done
+
+
+def test_status_shows_counts_and_calls_by_stage(finished: Path) -> None:
+    done = codeclm("status", finished / "run")
+    assert done.status == 0
+    assert "Complete: 12 of 12 examples" in done.out
+    for stage in ("encode", "decode", "strong_answer", "target_answer", "judge", "improve"):
+        assert stage in done.out
+    assert json.loads(codeclm("status", finished / "run", "--json").out)["examples"] == 12
+
+
+def test_status_of_a_folder_without_a_run_says_so(tmp_path: Path) -> None:
+    done = codeclm("status", tmp_path)
+    assert done.status == 2
+    assert "no run here" in done.error
+
+
+@pytest.mark.parametrize(
+    ("format", "keys"),
+    [
+        ("messages", {"messages"}),
+        ("alpaca", {"instruction", "input", "output"}),
+        ("sharegpt", {"conversations"}),
+        ("prompt-completion", {"prompt", "completion"}),
+        ("preferences", {"prompt", "chosen", "rejected", "id", "gap"}),
+    ],
+)
+def test_export_writes_each_format(finished: Path, tmp_path: Path, format: str, keys: set[str]) -> None:
+    out = tmp_path / "out.jsonl"
+    done = codeclm("export", finished / "run", "--format", format, "--out", out)
+    assert done.status == 0, done
+    assert [set(row) for row in rows(out)] == [keys] * 12
+
+
+def test_export_writes_parquet(finished: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert codeclm("export", finished / "run", "--format", "parquet", "--out", tmp_path / "out.parquet").status == 0
+    assert parquet.read_table(tmp_path / "out.parquet").num_rows == 12
+
+
+def test_export_by_the_same_threshold_selects_the_same_examples(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    assert codeclm("export", finished / "run", "--threshold", "3", "--out", out).status == 0
+    assert [row["messages"] for row in rows(out)] == [
+        row["messages"] for row in rows(finished / "run" / "examples.jsonl")
+    ]
+
+
+def test_export_by_a_higher_threshold_keeps_fewer_and_calls_no_model(finished: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    before = (finished / "run" / "journal.sqlite").read_bytes()
+    assert codeclm("export", finished / "run", "--threshold", "5", "--format", "preferences", "--out", out).status == 0
+    assert 0 < len(rows(out)) < 12
+    assert all(abs(row["gap"]) > 5 for row in rows(out))
+    assert (finished / "run" / "journal.sqlite").read_bytes() == before
+
+
+def test_json_events_are_one_object_a_line_and_end_with_done(tmp_path: Path) -> None:
+    done = codeclm("run", write_config(tmp_path, "simulator", size=3), "--json")
+    assert done.status == 0
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert {event["event"] for event in events} == {"progress", "done"}
+    assert events[-1]["manifest"] == manifest(tmp_path / "run")
+
+
+def test_json_errors_are_events_too(tmp_path: Path) -> None:
+    done = codeclm("run", write_config(tmp_path, "simulator", seeds="nowhere.jsonl"), "--json")
+    assert done.status == 2
+    error = json.loads(done.out.splitlines()[-1])
+    assert (error["event"], error["kind"], error["exit_status"]) == ("error", "InputError", 2)
+
+
+def test_a_run_that_fails_says_why_and_how_to_go_on(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "simulator", method={"threshold": 9, "patience": 2, "iterations": 1})
+    done: Finished = codeclm("run", config)
+    assert done.status == 1
+    assert "method.threshold" in done.error
+    assert "To go on where it stopped: codeclm run" in done.error
+
+
+@pytest.mark.parametrize("setting", ["rate_42=1", "latency", "rate_429=2", "json"])
+def test_simulate_refuses_options_it_does_not_know(setting: str) -> None:
+    done = codeclm("simulate", "--port", "0", "--set", setting)
+    assert done.status == 2
+    assert "Traceback" not in done.err
+
+
+def test_simulate_lists_its_options() -> None:
+    done = codeclm("simulate", "--set", "help")
+    assert done.status == 0
+    assert "rate_hang=0.0" in done.out
+    assert "Share of calls never answered" in done.out

@@ -1,0 +1,76 @@
+"""What a run looks like while it works."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from codeclm.cli.display import Rates, duration, event, line, panel
+from codeclm.progress import Progress
+
+
+@pytest.fixture
+def progress() -> Progress:
+    made = Progress(500, phase="generate", seeds=175, encoded=175)
+    made.counts.update(kept=213, discarded=240, failed=3)
+    made.kept_by_iteration.update({1: 150, 2: 63})
+    made.failures_by_cause.update(truncated=2, unparseable=1)
+    made.calls.made, made.calls.in_flight = 8000, 64
+    return made
+
+
+@pytest.fixture
+def rates(progress: Progress) -> Rates:
+    """Ten seconds in which 300 calls were made and 10 examples kept."""
+    found = Rates()
+    progress.calls.made, progress.counts["kept"] = 7700, 203
+    found.sample(progress, 100.0)
+    progress.calls.made, progress.counts["kept"] = 8000, 213
+    found.sample(progress, 110.0)
+    return found
+
+
+def test_rates_are_per_second_of_the_last_seconds(progress: Progress, rates: Rates) -> None:
+    assert rates.per_second("calls") == 30
+    assert rates.per_second("kept") == 1
+    assert rates.eta(progress) == 287
+    for second in range(200):
+        rates.sample(progress, 111.0 + second)
+    assert rates.per_second("calls") == 0
+    assert rates.eta(progress) is None
+
+
+def test_no_rate_before_two_samples(progress: Progress) -> None:
+    found = Rates()
+    assert found.per_second("calls") == 0
+    found.sample(progress, 1.0)
+    assert found.eta(progress) is None
+
+
+@pytest.mark.parametrize("width", [40, 80, 160])
+def test_the_panel_shows_everything_at_any_width(progress: Progress, rates: Rates, width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(panel(progress, rates))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    words = " ".join(shown.replace("│", " ").split())
+    for part in ("213 of 500", "150 in iteration 1", "240 discarded", "8,000 made", "2 truncated", "calls/s", "left"):
+        assert part in words or part in shown, shown
+    assert max(map(len, shown.splitlines())) <= width
+
+
+def test_the_line_and_the_event_say_the_same(progress: Progress, rates: Rates) -> None:
+    assert "213 of 500 kept, 8000 calls made" in line(progress, rates)
+    values = event(progress, rates)
+    assert values["counts"]["kept"] == 213
+    assert values["calls_per_second"] == 30
+    assert values["failures_by_cause"] == {"truncated": 2, "unparseable": 1}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "0 s"), (59, "59 s"), (61, "1 min"), (3599, "1 h 00 min"), (11_100, "3 h 05 min")]
+)
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
