@@ -24,7 +24,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +39,11 @@ SEEDS = HERE.parent / "src" / "codeclm" / "bundled" / "seeds.jsonl"
 CODECLM = [sys.executable, "-c", "from codeclm.cli.app import main; main()"]
 # Calls in flight and latency in seconds.
 SCENARIOS = ((64, 0.05), (256, 0.2), (256, 0.05))
-BARS = (
-    ("CPU ms/call", "cpu_ms_per_call", 0.6),
-    ("wall/ideal at 64 and 50 ms, 256 and 200 ms", "wall_over_ideal", 1.15),
-    ("calls/s at 256 and 50 ms", "calls_per_s", 1500),
-    ("import and --help, s", "start_s", 0.25),
-)
 
 
 @contextlib.contextmanager
-def running_server(latency: float, cpu: int | None) -> Iterator[peers.Server]:
-    """The fixed-latency server with the simulated models' replies."""
+def running_server(latency: float, cpu: int | None) -> Iterator[str]:
+    """The base URL of the fixed-latency server with the simulated models' replies."""
     command = [sys.executable, str(HERE / "fixed_server.py"), "--port", "0", "--latency", str(latency)]
     command += ["--reply", "benchmarks.codec_reply:reply", *([] if cpu is None else ["--cpu", str(cpu)])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE.parent) as process:
@@ -56,32 +52,42 @@ def running_server(latency: float, cpu: int | None) -> Iterator[peers.Server]:
             found = re.search(r"127\.0\.0\.1:(\d+)/v1", process.stdout.readline())
             if not found:
                 raise RuntimeError("the fixed server did not start")
-            yield peers.Server(int(found[1]))
+            yield f"http://127.0.0.1:{found[1]}/v1"
         finally:
             process.terminate()
 
 
-def run(server: peers.Server, *, examples: int, in_flight: int, cpu: int | None) -> peers.Run:
+@dataclass(frozen=True)
+class Run:
+    """One run: its own cost, and what the server saw of it."""
+
+    cpu_s: float
+    peak_mb: float
+    calls: int
+    peak_in_flight: int
+    span_s: float
+
+
+def run(base_url: str, *, examples: int, in_flight: int, cpu: int | None) -> Run:
     """One `codeclm run` from nothing."""
-    server.request("POST", "/reset")
-    endpoint = {"model": "simulated", "base_url": server.base_url, "max_in_flight": in_flight, "reply_form": "json"}
+    urllib.request.urlopen(urllib.request.Request(base_url.replace("/v1", "/reset"), method="POST")).close()
+    endpoint = {"model": "simulated", "base_url": base_url, "max_in_flight": in_flight, "reply_form": "json"}
     models = {name: endpoint | {"extra_body": {"user": name}} for name in ("strong", "target")}
     with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
         config = Path(folder) / "config.yaml"
         values = {"seeds": str(SEEDS), "size": examples, "run_dir": "run", "models": models}
         config.write_text(yaml.safe_dump(values))
-        begin = time.perf_counter()
         process = subprocess.Popen([*CODECLM, "run", str(config)], stdout=subprocess.DEVNULL)
         if cpu is not None:
             os.sched_setaffinity(process.pid, {cpu})
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.perf_counter() - begin
         if process.returncode:
             raise RuntimeError(f"codeclm run ended with {process.returncode}")
-    seen = server.request("GET", "/stats")
+    with urllib.request.urlopen(base_url.replace("/v1", "/stats")) as response:
+        seen = json.load(response)
     cpu_s, peak_mb = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-    return peers.Run(wall, cpu_s, peak_mb, seen["calls"], seen["peak_in_flight"], seen["span_s"])
+    return Run(cpu_s, peak_mb, seen["calls"], seen["peak_in_flight"], seen["span_s"])
 
 
 def measure(in_flight: int, latency: float, *, examples: int, repeats: int) -> dict[str, Any]:

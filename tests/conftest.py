@@ -79,9 +79,9 @@ class Received:
 
 @dataclass(frozen=True)
 class Response:
-    """What the endpoint answers; ``body`` is sent as JSON unless it is bytes."""
+    """What the endpoint answers."""
 
-    body: Any = None
+    body: Any
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -89,7 +89,7 @@ class Response:
 class Endpoint:
     """An OpenAI-compatible endpoint on 127.0.0.1 that answers as a test scripts it and remembers what it was asked.
 
-    ``answers`` are given one after another, the last one for ever. While ``gate`` is not set, requests wait for it.
+    Answers are given one after another, the last one for ever. While ``gate`` is not set, requests wait for it.
     """
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class Endpoint:
         self.gate = asyncio.Event()
         self.gate.set()
         self.arrived = asyncio.Condition()
-        self._answers: list[Response | Callable[[Received], Response]] = [Response(self.chat("yes"))]
+        self._answers = [Response(self.chat("yes"))]
 
     @staticmethod
     def chat(content: Any, finish_reason: Any = "stop", *, tokens: int = 0, **message: Any) -> dict[str, Any]:
@@ -114,11 +114,17 @@ class Endpoint:
 
     def says(self, *texts: str, finish_reason: str = "stop", tokens: int = 0) -> None:
         """Answer with these texts from now on, one after another."""
-        self.answers(*(Response(self.chat(text, finish_reason, tokens=tokens)) for text in texts))
+        self._answers = [Response(self.chat(text, finish_reason, tokens=tokens)) for text in texts]
 
-    def answers(self, *answers: Response | Callable[[Received], Response]) -> None:
-        """Answer so from now on, one after another."""
-        self._answers = list(answers)
+    def answer(self, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Endpoint:
+        """Answer so from now on; ``body`` may be bytes, plain data, or a function from the request to plain data."""
+        self._answers = []
+        return self.then(body, status, headers)
+
+    def then(self, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Endpoint:
+        """And after that so."""
+        self._answers.append(Response(body, status, headers or {}))
+        return self
 
     async def wait_for(self, requests: int) -> None:
         """Until so many requests have come in."""
@@ -137,9 +143,9 @@ class Endpoint:
             await self.gate.wait()
         finally:
             self.in_flight -= 1
-        response = answer if isinstance(answer, Response) else answer(received)
-        body = response.body if isinstance(response.body, bytes) else json.dumps(response.body).encode()
-        return web.Response(body=body, status=response.status, headers=response.headers)
+        body = answer.body(received) if callable(answer.body) else answer.body
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return web.Response(body=content, status=answer.status, headers=answer.headers)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def test_the_hundred_lines_keep_the_same_instructions_as_the_package(tmp_path: P
 
 
 def test_the_stages_can_be_called_one_by_one(tmp_path: Path) -> None:
-    command = [sys.executable, EXAMPLES / "stages_one_by_one.py"]
+    command: list[str | Path] = [sys.executable, EXAMPLES / "stages_one_by_one.py"]
     first, again = (subprocess.run(command, capture_output=True, text=True, cwd=tmp_path) for _ in range(2))
     assert first.returncode == 0, first.stderr
     assert "iteration 1:" in first.stdout

@@ -11,7 +11,7 @@ from tests.test_generate import SIMULATED
 from codeclm import run_directory
 from codeclm.config import RunConfig
 from codeclm.config_files import from_mapping
-from codeclm.errors import RunDirectoryError
+from codeclm.errors import OutputError, RunDirectoryError
 
 
 def config_in(folder: Path, **values: Any) -> RunConfig:
@@ -96,6 +96,6 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     run_directory.write(path, b"old")
     (tmp_path / "file.partial").mkdir()
-    with pytest.raises(RunDirectoryError, match="can't write"):
+    with pytest.raises(OutputError, match="can't write"):
         run_directory.write(path, b"new")
     assert path.read_bytes() == b"old"

@@ -60,7 +60,7 @@ class ModelConfig(_Section):
     timeout: float = Field(120, gt=0, le=86_400, description="Seconds to wait for one whole reply.")
     max_tokens: int = Field(2048, ge=1, description="At most so many tokens in one reply (thinking included).")
     retries: int = Field(
-        6, ge=0, le=100, description="How often one call is sent again after a 429, 5xx, timeout or broken connection."
+        8, ge=0, le=100, description="How often one call is sent again after a 429, 5xx, timeout or broken connection."
     )
     reply_form: Literal["auto", "json", "text"] = Field(
         "auto", description="How structured replies are asked for; `auto` finds out with one tiny call and remembers."

@@ -24,6 +24,7 @@ __all__ = [
     "InputError",
     "JournalError",
     "MalformedBody",
+    "OutputError",
     "QuotaExhausted",
     "RateLimited",
     "Refused",
@@ -57,6 +58,10 @@ class RunDirectoryError(CodecLMError):
 
 class JournalError(CodecLMError):
     """The journal can't be read or written: torn, foreign, newer than this version, or the disk is full."""
+
+
+class OutputError(CodecLMError):
+    """A file could not be written: no room on the disk, or no permission."""
 
 
 class RunFailed(CodecLMError):

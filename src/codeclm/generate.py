@@ -9,23 +9,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from codeclm import run_directory
 from codeclm.clients.calls import StopSwitch
-from codeclm.clients.connect import Connections
-from codeclm.config import SIMULATOR, ModelConfig, RunConfig
+from codeclm.config import RunConfig
+from codeclm.connected import connected
 from codeclm.dataset.card import dataset_card
 from codeclm.dataset.export import write_parquet
 from codeclm.dataset.seeds import read_metadata, read_seeds
 from codeclm.engines.local import map_ordered
-from codeclm.errors import CodecLMError, ConfigError, RunFailed, Stopped
+from codeclm.errors import CodecLMError, ConfigError, JournalError, OutputError, RunFailed, Stopped
 from codeclm.journal import Journal
 from codeclm.manifest import build_manifest
 from codeclm.output import Output
@@ -34,7 +32,6 @@ from codeclm.pool import Known, Pool, encode_seeds, mix
 from codeclm.progress import Progress
 from codeclm.records import Metadata, Outcome, Seed, SlotResult
 from codeclm.select import Selector
-from codeclm.simulator.server import Simulator
 
 # Before a run knows its own rate it expects half of its instructions to be kept, as if it had seen so many slots.
 _EXPECTED_SHARE = 0.5
@@ -83,7 +80,8 @@ async def generate(
         try:
             await run.work(stop or StopSwitch())
         except CodecLMError as error:
-            run.note("stopped" if isinstance(error, Stopped) else "failed")
+            with suppress(OutputError, JournalError):
+                run.note("stopped" if isinstance(error, Stopped) else "failed")
             raise
         manifest = run.note("complete")
         progress.phase = "done"
@@ -113,36 +111,19 @@ class _Run:
     noted: list[float] = field(default_factory=list)
 
     async def work(self, stop: StopSwitch) -> None:
-        """Everything between opening the journal and closing it."""
-        async with AsyncExitStack() as stack:
-            session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-            await stack.enter_async_context(session)
-            stack.push_async_callback(self.progress.calls.drain)
-            stack.callback(stop.press)
-            connections = Connections(session, self.journal, stop, self.progress.calls)
-            models = await self._connect(connections, stack)
-            output = stack.enter_context(Output(self.folder))
+        """Everything between opening the journal and closing it. What there is gets written, whatever the end."""
+        with Output(self.folder) as output:
             try:
-                await self._generate(models, await self._pool(models, output), output)
-            finally:
-                self._publish(output)
-
-    async def _connect(self, connections: Connections, stack: AsyncExitStack) -> Models:
-        chosen = self.config.models
-        simulated = ""
-        if SIMULATOR in (chosen.strong.base_url, chosen.target.base_url, chosen.judging.base_url):
-            simulated = (await stack.enter_async_context(Simulator())).base_url
-
-        def address(model: ModelConfig) -> str:
-            return simulated if model.base_url == SIMULATOR else model.base_url
-
-        named = {"strong": chosen.strong, "target": chosen.target, "judge": chosen.judge}
-        clients = {
-            name: await connections.connect(model, name=name, base_url=address(model))
-            for name, model in named.items()
-            if model is not None
-        }
-        return Models(clients["strong"], clients["target"], clients.get("judge", clients["strong"]))
+                calls = self.progress.calls
+                async with connected(self.config.models, journal=self.journal, stop=stop, calls=calls) as models:
+                    await self._generate(models, await self._pool(models, output), output)
+            except CodecLMError:
+                # An earlier, longer run may have left more examples than this one came to.
+                if self.progress.kept >= self.progress.published:
+                    with suppress(OutputError):  # what went wrong first is what to tell
+                        self._publish(output)
+                raise
+            self._publish(output)
 
     async def _pool(self, models: Models, output: Output) -> Pool:
         self.progress.phase = "encode"
@@ -219,9 +200,7 @@ class _Run:
         output.add(outcome)
 
     def _publish(self, output: Output) -> None:
-        """Put the files in place, unless an earlier, longer run left more examples there than this one came to."""
-        if self.progress.kept < self.progress.published:
-            return
+        """Put the files in place, and beside them what is made from them."""
         self.progress.phase = "write"
         output.publish()
         self.progress.published = self.progress.kept

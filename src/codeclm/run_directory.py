@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from codeclm.config import RunConfig
 from codeclm.config_files import differences, dump, load
-from codeclm.errors import RunDirectoryError
+from codeclm.errors import OutputError, RunDirectoryError
 
 CONFIG = "config.yaml"
 JOURNAL = "journal.sqlite"
@@ -108,9 +108,9 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     write(folder / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
-def unwritable(path: Path, error: OSError) -> RunDirectoryError:
+def unwritable(path: Path, error: OSError) -> OutputError:
     """The error for a file that could not be written."""
-    return RunDirectoryError(
+    return OutputError(
         f"{path}: can't write ({error.strerror or error}). Make room or mend the permissions and run again: "
         "recorded calls are not made again."
     )

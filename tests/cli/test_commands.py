@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,12 @@ from tests.running import Finished, codeclm, manifest, rows, write_config
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of 12 examples: the folder with its config; the run is in `run`."""
     folder = tmp_path_factory.mktemp("finished")
     done = codeclm("run", write_config(folder, "simulator", size=12))
     assert done.status == 0, done
-    yield folder
+    return folder
 
 
 def test_help_names_every_command_and_each_has_help_of_its_own() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
@@ -34,9 +34,7 @@ from codeclm.errors import (
 from codeclm.records import Completion, Message, Request, Schema, Usage
 
 if TYPE_CHECKING:
-    from tests.conftest import Endpoint, Response
-else:
-    from conftest import Response
+    from tests.conftest import Endpoint
 
 MakeModel = Callable[..., ModelConfig]
 MakeClient = Callable[..., HttpClient]
@@ -112,7 +110,7 @@ def test_a_schema_is_sent_in_the_response_format_the_endpoint_keeps_to(
 
 
 async def test_a_base_model_gets_its_instruction_in_the_template(endpoint: Endpoint, client: MakeClient) -> None:
-    endpoint.answers(Response({"choices": [{"text": " 4", "finish_reason": "length"}]}))
+    endpoint.answer({"choices": [{"text": " 4", "finish_reason": "length"}]})
     base = client(api="completions", template="Q{{0}}: {instruction}\nA %s:", stop=["\nQ", "###"])
     completion = await base.complete(Request((Message("user", "{instruction} {0} {x} %s \\1"),), 0.0))
     assert (completion.text, completion.finish_reason) == (" 4", "length")
@@ -212,7 +210,7 @@ async def test_a_key_that_the_server_repeats_is_in_no_error(
     endpoint: Endpoint, client: MakeClient, monkeypatch: pytest.MonkeyPatch, status: int, body: Any
 ) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
-    endpoint.answers(Response(body, status))
+    endpoint.answer(body, status)
     error = await _failure(client(api_key_env="MY_KEY"))
     for text in (str(error), error.raw, repr(error)):
         assert "sk-live" not in text.replace("\\u002d", "-")
@@ -233,7 +231,7 @@ async def test_a_key_that_the_server_repeats_is_in_no_error(
 async def test_each_status_has_its_error(
     endpoint: Endpoint, client: MakeClient, status: int, kind: type[CallFailed]
 ) -> None:
-    endpoint.answers(Response({"error": {"message": "the reason."}}, status, {"Location": "/elsewhere"}))
+    endpoint.answer({"error": {"message": "the reason."}}, status, {"Location": "/elsewhere"})
     error = await _failure(client())
     assert type(error) is kind
     assert str(error).startswith(f"models.strong (m at {endpoint.base_url}/chat/completions): HTTP {status}: ")
@@ -252,7 +250,7 @@ async def test_what_waiting_cannot_mend_says_what_to_do(
     endpoint: Endpoint, client: MakeClient, monkeypatch: pytest.MonkeyPatch, status: int, change: Any, remedy: str
 ) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
-    endpoint.answers(Response({"error": {"message": "no"}}, status))
+    endpoint.answer({"error": {"message": "no"}}, status)
     error = await _failure(client(**change))
     assert error.fatal
     assert remedy in str(error)
@@ -266,7 +264,7 @@ async def test_what_waiting_cannot_mend_says_what_to_do(
     ],
 )
 async def test_an_account_without_credit_is_no_rate_limit(endpoint: Endpoint, client: MakeClient, body: Any) -> None:
-    endpoint.answers(Response(body, 429, {"Retry-After": "1"}))
+    endpoint.answer(body, 429, {"Retry-After": "1"})
     error = await _failure(client())
     assert isinstance(error, QuotaExhausted)
     assert "Add credit" in str(error)
@@ -306,7 +304,7 @@ async def test_an_account_without_credit_is_no_rate_limit(endpoint: Endpoint, cl
     ],
 )
 async def test_an_error_says_what_the_server_said(endpoint: Endpoint, client: MakeClient, body: Any, said: str) -> None:
-    endpoint.answers(Response(body, 400))
+    endpoint.answer(body, 400)
     error = await _failure(client())
     assert said.removesuffix("None.") in str(error)
     assert len(str(error)) < 500
@@ -340,7 +338,7 @@ async def test_a_reply_that_does_not_come_in_time_has_timed_out(endpoint: Endpoi
     assert "no reply within 0.05 s. Raise `timeout`?" in str(error)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _raw_server(reply: bytes) -> AsyncIterator[str]:
     """A server that answers any request with these bytes and hangs up."""
 
@@ -403,17 +401,13 @@ def _chat(**choice: Any) -> dict[str, Any]:
         _chat(message={"content": [{"type": "text", "text": 5}]}),
         _chat(message={"content": "x"}) | {"usage": [1]},
         _chat(message={"content": "x"}) | {"usage": {"prompt_tokens": "many"}},
-        _chat(message={"content": "x"}) | {"usage": {"completion_tokens": float("nan")}},
-        _chat(message={"content": "x"}) | {"usage": {"completion_tokens": float("inf")}},
-        _chat(message={"content": "x"}) | {"usage": {"completion_tokens": 10**30}},
-        _chat(message={"content": "x"}) | {"usage": {"completion_tokens": -1}},
         b'{"choices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": ' + b"9" * 5000 + b"}}",
     ],
     ids=lambda body: (body if isinstance(body, bytes) else json.dumps(body).encode())[:70].decode("latin-1"),
 )
 async def test_a_body_that_is_no_completion_is_malformed(endpoint: Endpoint, client: MakeClient, body: Any) -> None:
-    endpoint.answers(Response(body))
+    endpoint.answer(body)
     error = await _failure(client())
     assert isinstance(error, MalformedBody)
     assert "the reply is not a chat completion" in str(error)
@@ -481,7 +475,7 @@ def test_any_json_is_a_completion_or_malformed(message: Any, usage: Any, finish:
 async def test_a_completion_is_read_whole(
     endpoint: Endpoint, client: MakeClient, message: Any, finish_reason: Any, expected: Completion
 ) -> None:
-    endpoint.answers(Response({"choices": [{"message": message, "finish_reason": finish_reason}]}))
+    endpoint.answer({"choices": [{"message": message, "finish_reason": finish_reason}]})
     completion = await client().complete(HELLO)
     assert completion.latency > 0
     read = Completion(completion.text, completion.finish_reason, Usage(), completion.reasoning, completion.refusal)
@@ -491,9 +485,10 @@ async def test_a_completion_is_read_whole(
 async def test_an_answer_that_speaks_of_thinking_tags_stays_whole_where_thinking_has_its_own_field(
     endpoint: Endpoint, client: MakeClient
 ) -> None:
-    endpoint.answers(Response(_chat(message={"content": SPEAKS, "reasoning_content": "Hm."})))
+    text = "Close the block with </think>, then answer."
+    endpoint.answer(_chat(message={"content": text, "reasoning_content": "Hm."}))
     completion = await client().complete(HELLO)
-    assert (completion.text, completion.reasoning) == ("Close the block with </think>, then answer.", "Hm.")
+    assert (completion.text, completion.reasoning) == (text, "Hm.")
 
 
 @pytest.mark.parametrize(
@@ -509,10 +504,19 @@ async def test_an_answer_that_speaks_of_thinking_tags_stays_whole_where_thinking
 async def test_usage_is_what_the_server_counted(
     endpoint: Endpoint, client: MakeClient, usage: Any, expected: Usage
 ) -> None:
-    endpoint.answers(Response(_chat(message={"content": "x"}) | {"usage": usage}))
+    endpoint.answer(_chat(message={"content": "x"}) | {"usage": usage})
     assert (await client().complete(HELLO)).usage == expected
-    endpoint.answers(Response(_chat(message={"content": "x"})))
+    endpoint.answer(_chat(message={"content": "x"}))
     assert (await client().complete(HELLO)).usage == Usage()
+
+
+@pytest.mark.parametrize("tokens", [float("nan"), float("inf"), 10**30, 2**63, -1])
+async def test_an_absurd_count_of_tokens_is_never_passed_on(
+    endpoint: Endpoint, client: MakeClient, tokens: Any
+) -> None:
+    endpoint.answer(_chat(message={"content": "x"}) | {"usage": {"completion_tokens": tokens}})
+    with contextlib.suppress(MalformedBody):
+        assert 0 <= (await client().complete(HELLO)).usage.completion_tokens < 2**63
 
 
 @pytest.mark.parametrize(
@@ -572,5 +576,5 @@ def test_no_header_is_a_crash(value: str) -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_the_wait_a_server_asks_for_is_in_the_error(endpoint: Endpoint, client: MakeClient, status: int) -> None:
-    endpoint.answers(Response({}, status, {"Retry-After": "12"}))
+    endpoint.answer({}, status, {"Retry-After": "12"})
     assert (await _failure(client())).retry_after == 12

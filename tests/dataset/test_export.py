@@ -16,7 +16,7 @@ from tests.dataset.strategies import outcomes
 
 from codeclm.dataset.export import FORMATS, export_row, read_rows, reselect, write_parquet, write_rows
 from codeclm.dataset.outcomes import Row, example_row, preference_row, row_line
-from codeclm.errors import ConfigError, InputError, RunDirectoryError
+from codeclm.errors import ConfigError, InputError, OutputError
 from codeclm.records import Outcome
 
 USER = {"role": "user", "content": "Write a letter."}
@@ -97,9 +97,7 @@ def test_a_disk_that_takes_no_more_is_named_with_a_remedy(tmp_path: Path, monkey
     path = tmp_path / "examples.jsonl"
     path.write_text("before")
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(
-        RunDirectoryError, match=r"examples.jsonl: can't be written \(No space left on device\)"
-    ) as caught:
+    with pytest.raises(OutputError, match=r"examples.jsonl: can't be written \(No space left on device\)") as caught:
         write_rows(path, [])
     assert str(path) in str(caught.value)
     assert "No space left on device" in str(caught.value)
@@ -109,7 +107,7 @@ def test_a_disk_that_takes_no_more_is_named_with_a_remedy(tmp_path: Path, monkey
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunDirectoryError, match="Check that the folder exists"):
+    with pytest.raises(OutputError, match="Check that the folder exists"):
         write_rows(tmp_path / "none" / "examples.jsonl", [])
 
 

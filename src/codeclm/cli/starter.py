@@ -109,19 +109,18 @@ def bundled_seeds() -> Path:
 
 def configuration_page() -> str:
     """docs/configuration.md: every key, its default and its description."""
-    sections = [
+    sections: list[tuple[str, type[BaseModel], str]] = [
         ("The run", RunConfig, ""),
         ("A model: `models.strong`, `models.target`, `models.judge`", ModelConfig, ""),
         ("The method: `method`", MethodConfig, "method."),
         ("The engine: `engine`", EngineConfig, "engine."),
     ]
     head = (
-        "# Configuration\n\nA YAML file; `codeclm init` writes a commented one. Any key can be set on the command line: "
-        "`--set method.threshold=2`.\nPaths are taken from the folder the file is in. Unknown keys are refused.\n"
+        "# Configuration\n\nA YAML file; `codeclm init` writes a commented one. Any key can be set on the command "
+        "line: `--set method.threshold=2`.\nPaths are taken from the folder the file is in. Unknown keys are refused.\n"
     )
-    return head + "".join(
-        f"\n## {title}\n\n" + "\n".join(_rows(kind, prefix)) + "\n" for title, kind, prefix in sections
-    )
+    tables = ("\n".join([f"\n## {title}\n", *_rows(kind, prefix), ""]) for title, kind, prefix in sections)
+    return head + "".join(tables)
 
 
 def _rows(section: type[BaseModel], prefix: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ import orjson
 from codeclm.dataset.arrow import load_pyarrow
 from codeclm.dataset.columns import arrow_schema
 from codeclm.dataset.outcomes import Row, example_row, preference_row, row_line
-from codeclm.errors import ConfigError, InputError, RunDirectoryError
+from codeclm.errors import ConfigError, InputError, OutputError
 from codeclm.records import Outcome
 
 _BATCH = 1000
@@ -137,7 +137,7 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         os.replace(unfinished, path)
     except OSError as error:
-        raise RunDirectoryError(
+        raise OutputError(
             f"{path}: can't be written ({error.strerror or error}). What was there before is untouched. "
             "Check that the folder exists, may be written to and has space left, and run again."
         ) from error

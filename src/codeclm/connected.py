@@ -1,0 +1,44 @@
+"""A run's three models, connected for as long as they are needed.
+
+Leaving begins no new call, waits until the calls in flight have ended and are recorded, and closes everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aiohttp
+
+from codeclm.clients.calls import Calls, StopSwitch
+from codeclm.clients.connect import Connections
+from codeclm.config import SIMULATOR, ModelConfig, ModelsConfig
+from codeclm.journal import Journal
+from codeclm.pipeline import Models
+from codeclm.simulator.server import Simulator
+
+
+@asynccontextmanager
+async def connected(chosen: ModelsConfig, *, journal: Journal, stop: StopSwitch, calls: Calls) -> AsyncIterator[Models]:
+    """The models of a run; the simulator is started if one of them lives there.
+
+    Raises ConfigError for a missing environment variable, and CallFailed where an endpoint can't be used.
+    """
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        simulated = ""
+        if SIMULATOR in (chosen.strong.base_url, chosen.target.base_url, chosen.judging.base_url):
+            simulated = (await stack.enter_async_context(Simulator())).base_url
+        stack.push_async_callback(calls.drain)
+        stack.callback(stop.press)
+        connections = Connections(session, journal, stop, calls)
+
+        def address(model: ModelConfig) -> str:
+            return simulated if model.base_url == SIMULATOR else model.base_url
+
+        strong = await connections.connect(chosen.strong, name="strong", base_url=address(chosen.strong))
+        target = await connections.connect(chosen.target, name="target", base_url=address(chosen.target))
+        judge = strong
+        if chosen.judge:
+            judge = await connections.connect(chosen.judge, name="judge", base_url=address(chosen.judge))
+        yield Models(strong, target, judge)
