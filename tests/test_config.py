@@ -80,7 +80,7 @@ def test_a_slash_at_the_end_of_a_url_is_no_part_of_it(model: MakeModel) -> None:
     "url", ["", "127.0.0.1:8000/v1", "ftp://x/v1", "http://", "http:///v1", "simulators", "file:///x"]
 )
 def test_anything_else_is_none(model: MakeModel, url: str) -> None:
-    with pytest.raises(ValidationError, match="expected a URL such as http://127.0.0.1:8000/v1, or the word simulator"):
+    with pytest.raises(ValidationError, match=r"expected a URL such as .*, or the word simulator"):
         model(base_url=url)
 
 

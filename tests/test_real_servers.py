@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A chat model of random weights, with room for every prompt."""
     pytest.importorskip("torch", reason="making a model needs torch")
     pytest.importorskip("transformers", reason="making a model needs transformers")
-    return make_tiny_model(tmp_path_factory.mktemp("weights"), hidden=128, context=4096)
+    return make_tiny_model(tmp_path_factory.mktemp("weights"), hidden=128, context=8192)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def transformers_model(weights: Path, tmp_path_factory: pytest.TempPathFactory) 
     missing = [name for name in SERVES if find_spec(name) is None]
     if missing:
         pytest.skip(f"`transformers serve` needs {', '.join(missing)}")
-    command = [Path(sys.executable).with_name("transformers"), "serve", weights, "--device", "cpu"]
+    command: list[str | Path] = [Path(sys.executable).with_name("transformers"), "serve", weights, "--device", "cpu"]
     with serving(command, tmp_path_factory.mktemp("transformers")) as base_url:
         yield {"model": str(weights), "base_url": base_url, "max_in_flight": 2, "max_tokens": 32, "retries": 2}
 
@@ -57,14 +57,14 @@ def transformers_model(weights: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def vllm_model(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A model's config for vLLM, which keeps to JSON schemas."""
-    command = [
+    command: list[str | Path] = [
         VLLM_PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--model", weights, "--served-model-name", "tiny",
-        "--dtype", "float32", "--max-model-len", "4096", "--enforce-eager",
+        "--dtype", "float32", "--max-model-len", "8192", "--enforce-eager",
         # Random weights would else fill their JSON with spaces.
         "--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}',
     ]  # fmt: skip
     with serving(command, tmp_path_factory.mktemp("vllm"), VLLM_CPU_KVCACHE_SPACE="1") as base_url:
-        # Its build for CPUs crashes when a seed meets a prompt worked on in pieces.
+        # Its build for CPUs crashes when a sampling seed meets a prompt worked on in pieces (chunked prefill).
         yield {"model": "tiny", "base_url": base_url, "max_tokens": 512, "retries": 2, "extra_body": {"seed": None}}
 
 
@@ -113,10 +113,8 @@ def config_with(folder: Path, *, strong: Mapping[str, Any], target: Mapping[str,
 
 def recorded(run: Path) -> dict[bytes, bytes]:
     """The replies in a run's journal, by their calls' keys."""
-    with sqlite3.connect(run / "journal.sqlite") as journal:
-        found = dict(journal.execute("SELECT key, reply FROM calls").fetchall())
-    journal.close()
-    return found
+    with closing(sqlite3.connect(run / "journal.sqlite")) as journal:
+        return dict(journal.execute("SELECT key, reply FROM calls").fetchall())
 
 
 def test_nonsense_from_the_strong_model_ends_the_run_with_each_seed_among_the_failures(
@@ -162,15 +160,18 @@ def test_killed_half_way_the_run_goes_on_and_makes_no_recorded_call_again(
 ) -> None:
     with simulator_process() as simulator:
         strong = {"model": "strong", "base_url": simulator.base_url}
-        config = config_with(tmp_path, strong=strong, target=transformers_model | {"max_in_flight": 1})
-        judged = lambda: bool(simulator.stats()["by_prompt"].get("judge", 0) >= 6)  # noqa: E731
-        assert run_until(config, judged, signal.SIGKILL) == -signal.SIGKILL
+        config = config_with(tmp_path, strong=strong, target=transformers_model | {"max_in_flight": 1}, size=20)
+
+        def some_are_judged() -> bool:
+            return bool(simulator.stats()["by_prompt"].get("judge", 0) >= 6)
+
+        assert run_until(config, some_are_judged, signal.SIGKILL) == -signal.SIGKILL
         before = recorded(tmp_path / "run")
         done = codeclm("run", config, "--json")
     assert done.status == 0, done
     after = recorded(tmp_path / "run")
     *_, last, end = map(json.loads, done.out.splitlines())
-    assert end["manifest"]["examples"] == 10
+    assert end["manifest"]["examples"] == 20
     assert before.items() < after.items()
     assert last["calls_made"] == len(after) - len(before)
     assert 0 < last["calls_replayed"] <= len(before)
@@ -181,7 +182,7 @@ def test_killed_half_way_the_run_goes_on_and_makes_no_recorded_call_again(
     ("mistake", "said"),
     [({"model": "another"}, "requested 'another'"), ({"extra_body": {"top_k": 5}}, "Unexpected fields in the request")],
 )
-def test_what_the_server_refuses_is_told_in_its_own_words_before_any_seed_is_read(
+def test_what_the_server_refuses_is_told_in_its_own_words_before_any_seed_is_sent(
     transformers_model: dict[str, Any], tmp_path: Path, mistake: dict[str, Any], said: str
 ) -> None:
     config = config_with(tmp_path, strong=transformers_model | mistake, target=transformers_model)
@@ -189,14 +190,14 @@ def test_what_the_server_refuses_is_told_in_its_own_words_before_any_seed_is_rea
     assert done.status == 1, done
     assert "error: models.strong" in done.error
     assert said in done.error
-    assert not recorded(tmp_path / "run")
+    assert {row["stage"] for row in manifest(tmp_path / "run")["calls"]} <= {"handshake"}
 
 
 @pytest.mark.skipif(not VLLM_PYTHON, reason="CODECLM_TEST_VLLM_PYTHON does not name a Python that has vLLM")
 def test_random_json_that_keeps_to_the_schemas_is_counted_by_what_is_wrong_with_it(
     vllm_model: dict[str, Any], tmp_path: Path
 ) -> None:
-    method = {"pool": 8, "patience": 20, "iterations": 2}
+    method = {"pool": 8, "patience": 10, "iterations": 2}
     done = codeclm("run", config_with(tmp_path, strong=vllm_model, target=vllm_model, method=method))
     assert done.status in (0, 1), done
     assert "Traceback" not in done.err

@@ -1,4 +1,4 @@
-"""A tiny chat model with random weights, made on the spot: what trainers and servers need of a real one, in a second."""
+"""A tiny chat model with random weights, made on the spot: what trainers and servers need of one, in a second."""
 
 from __future__ import annotations
 

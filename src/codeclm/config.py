@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -24,8 +25,17 @@ class _Section(BaseModel):
 
 
 def _known_url(url: str) -> str:
-    if url != SIMULATOR and not re.match(r"https?://[^\s/]+", url):
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if url != SIMULATOR and not whole:
         raise ValueError(f"expected a URL such as http://127.0.0.1:8000/v1, or the word {SIMULATOR}")
+    if "@" in url.partition("?")[0]:
+        raise ValueError(
+            "a URL with a user or password in it would be written to files; use `headers` with ${VARIABLE}"
+        )
     return url.rstrip("/")
 
 

@@ -19,6 +19,8 @@ from codeclm.config import RunConfig
 from codeclm.errors import ConfigError
 
 KeyPath = tuple[str, ...]
+Places = Mapping[KeyPath, str]
+"""Where each key was given: ``file:line`` or the override."""
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -27,27 +29,36 @@ def load(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: can't read the config ({error}). `codeclm init` writes a commented one.") from None
-    values, lines = _parse(text, path)
+    values, places = _parse(text, path)
     for override in overrides:
-        _apply(values, override)
-    return from_mapping(values, folder=path.parent, name=str(path), lines=lines)
+        places[_apply(values, override)] = f"--set {override}"
+    return from_mapping(values, folder=path.parent, name=str(path), places=places)
 
 
 def from_mapping(
-    values: Mapping[str, Any], *, folder: Path, name: str = "config", lines: Mapping[KeyPath, int] | None = None
+    values: Mapping[str, Any], *, folder: Path, name: str = "config", places: Places | None = None
 ) -> RunConfig:
     """A validated configuration from plain values; relative paths are taken from ``folder``."""
     try:
         config = RunConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(error, name, lines or {}))) from None
-    paths = {key: _absolute(path, folder) for key in ("seeds", "metadata", "run_dir") if (path := getattr(config, key))}
+        raise ConfigError("\n".join(_explain(error, name, places or {}))) from None
+    named = {key: path for key in ("seeds", "metadata", "run_dir") if (path := getattr(config, key))}
+    try:
+        paths = {key: (folder / path.expanduser()).resolve() for key, path in named.items()}
+    except (ValueError, RuntimeError, OSError) as error:
+        raise ConfigError(
+            f"{name}: one of the paths {', '.join(map(repr, map(str, named.values())))}: {error}."
+        ) from None
     return config.model_copy(update=paths)
 
 
 def dump(config: RunConfig) -> str:
     """The resolved configuration as YAML; it holds no secret, and loading it gives the same configuration."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    values = config.model_dump(mode="json")
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    # Some line separators come back changed unless everything is escaped.
+    return text if yaml.safe_load(text) == values else yaml.safe_dump(values, sort_keys=False)
 
 
 def differences(
@@ -67,15 +78,11 @@ def differences(
     return differing
 
 
-def _absolute(path: Path, folder: Path) -> Path:
-    return (folder / path.expanduser()).resolve()
-
-
-def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[KeyPath, str]]:
     try:
-        values = yaml.safe_load(text)
+        values = _unshared(yaml.safe_load(text))
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where else ""
         raise ConfigError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}.") from None
@@ -83,7 +90,14 @@ def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
         raise ConfigError(
             f"{path}: expected keys and values such as `size: 500`. `codeclm init` writes a commented one."
         )
-    return values, dict(_lines(node, ()))
+    return values, {key: f"{path}:{line}" for key, line in _lines(node, ())}
+
+
+def _unshared(value: Any) -> Any:
+    """The value with nothing in it twice, so that an override changes one place; RecursionError if it holds itself."""
+    if isinstance(value, dict):
+        return {key: _unshared(inner) for key, inner in value.items()}
+    return [_unshared(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _lines(node: yaml.Node | None, path: KeyPath) -> Iterator[tuple[KeyPath, int]]:
@@ -94,13 +108,14 @@ def _lines(node: yaml.Node | None, path: KeyPath) -> Iterator[tuple[KeyPath, int
             yield from _lines(value, here)
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def _apply(values: dict[str, Any], override: str) -> KeyPath:
+    """Set what an override says, and return the key it sets."""
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {override}: expected KEY=VALUE, for example --set method.threshold=2.")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError(f"--set {override}: the value is not valid YAML; quote it.") from None
     *sections, last = key.strip().split(".")
     for section in sections:
@@ -111,13 +126,13 @@ def _apply(values: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override}: `{section}` is a value, not a section with keys of its own.")
         values = inner
     values[last] = value
+    return (*sections, last)
 
 
-def _explain(error: ValidationError, name: str, lines: Mapping[KeyPath, int]) -> Iterator[str]:
+def _explain(error: ValidationError, name: str, places: Places) -> Iterator[str]:
     for problem in error.errors():
         path = tuple(str(part) for part in problem["loc"])
-        line = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
-        where = f"{name}:{line}" if line else name
+        where = next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), name)
         key = ".".join(path)
         if problem["type"] == "extra_forbidden":
             yield f"{where}: unknown key `{key}`.{_nearest(path)}"
@@ -135,10 +150,8 @@ def _nearest(path: KeyPath) -> str:
     valid = list(section.model_fields) if section else []
     close = difflib.get_close_matches(path[-1], valid, n=1, cutoff=0.5)
     elsewhere = [key for key in known_keys() if key.split(".")[-1] == path[-1]]
-    if close or not elsewhere:
-        meant = f" Did you mean `{'.'.join((*path[:-1], close[0]))}`?" if close else ""
-    else:
-        meant = f" Did you mean `{elsewhere[0]}`?"
+    nearest = elsewhere[0] if elsewhere else ".".join((*path[:-1], close[0])) if close else ""
+    meant = f" Did you mean `{nearest}`?" if nearest else ""
     return f"{meant} Valid here: {', '.join(valid)}." if valid else meant
 
 

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 
+from codeclm.clients.ask import together
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.connect import Connections
 from codeclm.config import SIMULATOR, ModelConfig, ModelsConfig
@@ -36,9 +37,8 @@ async def connected(chosen: ModelsConfig, *, journal: Journal, stop: StopSwitch,
         def address(model: ModelConfig) -> str:
             return simulated if model.base_url == SIMULATOR else model.base_url
 
-        strong = await connections.connect(chosen.strong, name="strong", base_url=address(chosen.strong))
-        target = await connections.connect(chosen.target, name="target", base_url=address(chosen.target))
-        judge = strong
-        if chosen.judge:
-            judge = await connections.connect(chosen.judge, name="judge", base_url=address(chosen.judge))
-        yield Models(strong, target, judge)
+        named = {"strong": chosen.strong, "target": chosen.target} | ({"judge": chosen.judge} if chosen.judge else {})
+        strong, target, *judges = await together(
+            *(connections.connect(model, name=name, base_url=address(model)) for name, model in named.items())
+        )
+        yield Models(strong, target, judges[0] if judges else strong)

@@ -17,6 +17,7 @@ from typing import Any
 
 from codeclm import run_directory
 from codeclm.clients.calls import StopSwitch
+from codeclm.clients.limited import turn
 from codeclm.config import RunConfig
 from codeclm.connected import connected
 from codeclm.dataset.card import dataset_card
@@ -168,6 +169,7 @@ class _Run:
         config, progress, slot = self.config, self.progress, pool.slots(self.config.seed)
 
         async def work(index: int) -> SlotResult:
+            turn.set(index)
             return await run_slot(slot(index), models=models, settings=config.method, seed=config.seed)
 
         selector = Selector(size=config.size, near_duplicates=config.method.near_duplicates)

@@ -30,6 +30,8 @@ from codeclm.records import Completion, Request, Usage
 
 _APPLICATION_ID = 0x436F4C4D  # "CoLM"
 
+_TOO_LARGE = 2**63
+
 # Step n brings a journal from version n to n + 1. Steps are only ever added.
 _MIGRATIONS = (
     """
@@ -85,7 +87,9 @@ def call_key(endpoint: bytes, request: Request) -> bytes:
 
 
 def _digest(value: Any) -> bytes:
-    return hashlib.blake2b(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), digest_size=16).digest()
+    return hashlib.blake2b(
+        orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS), digest_size=16
+    ).digest()
 
 
 class Journal:
@@ -136,6 +140,8 @@ class Journal:
         """
         reply = _compress(orjson.dumps([completion.text, completion.reasoning, completion.refusal]))
         usage = completion.usage
+        if not (0 <= usage.prompt_tokens < _TOO_LARGE and 0 <= usage.completion_tokens < _TOO_LARGE):
+            raise JournalError(f"{self.path}: can't hold a call of {usage}; token counts are 64-bit numbers.")
         self._pending.append(
             (
                 key, stage, model, completion.finish_reason, usage.prompt_tokens, usage.completion_tokens,
@@ -192,7 +198,7 @@ class Journal:
             try:
                 self._db.executemany("INSERT OR REPLACE INTO calls VALUES (?,?,?,?,?,?,?,?,?)", self._pending)
                 self._db.execute("COMMIT")
-            except sqlite3.Error:
+            except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise

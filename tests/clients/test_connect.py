@@ -1,4 +1,4 @@
-"""The handshake with the simulator and with scripted endpoints: what it learns, remembers, and refuses to begin with."""
+"""The handshake, with the simulator and scripted endpoints: what it learns and remembers, what it refuses to begin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from codeclm.clients.ask import ask
+from codeclm.clients.ask import ask, together
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.connect import Connections
 from codeclm.clients.http import Traits
@@ -56,12 +56,18 @@ async def _connect(connections: Connections, config: ModelConfig) -> Client:
 OPTIONS: list[tuple[dict[str, Any], Traits]] = [
     ({}, Traits(response_format="json_schema")),
     ({"json": "refuse"}, Traits()),
+    # Asked by the prompt alone, the simulated models write JSON all the same.
     ({"json": "ignore", "thinking": True}, Traits(response_format="json_schema")),
     ({"tokens_parameter": "max_completion_tokens"}, Traits("max_completion_tokens", response_format="json_schema")),
     ({"refuses_temperature": True}, Traits(temperature=False, response_format="json_schema")),
     ({"refuses_seed": True}, Traits(seed=False, response_format="json_schema")),
     (
-        {"tokens_parameter": "max_completion_tokens", "refuses_temperature": True, "refuses_seed": True, "json": "refuse"},
+        {
+            "tokens_parameter": "max_completion_tokens",
+            "refuses_temperature": True,
+            "refuses_seed": True,
+            "json": "refuse",
+        },
         Traits("max_completion_tokens", temperature=False, seed=False),
     ),
 ]
@@ -95,14 +101,24 @@ async def test_a_run_killed_during_the_handshake_learns_the_same(
         assert _traits(client) == traits
 
 
+@pytest.mark.parametrize(("options", "traits"), OPTIONS)
+async def test_entries_for_one_model_that_connect_at_the_same_time_learn_the_same(
+    connections: Connect, options: dict[str, Any], traits: Traits
+) -> None:
+    async with Simulator(SimulatorOptions(**options)) as simulator:
+        shared, config = connections(), _strong(simulator.base_url)
+        clients = await together(*(_connect(shared, config) for _ in range(3)))
+        assert [_traits(client) for client in clients] == [traits] * 3
+        assert simulator.stats()["repeated"] == 0
+
+
 async def test_what_was_learnt_is_remembered_on_disk(connections: Connect, tmp_path: Path) -> None:
     async with Simulator(SimulatorOptions(refuses_seed=True)) as simulator:
-        for _ in range(2):
+        for timeout in (7, 8):
             with Journal(tmp_path / "other") as journal:
-                client = await _connect(connections(journal), _strong(simulator.base_url, timeout=7 + _))
+                client = await _connect(connections(journal), _strong(simulator.base_url, timeout=timeout))
                 assert not _traits(client).seed
-                calls = simulator.stats()["calls"] if _ == 0 else calls
-        assert simulator.stats()["calls"] == calls
+        assert simulator.stats()["by_status"] == {"400": 1, "200": 2}
 
 
 @pytest.mark.parametrize(
@@ -114,9 +130,7 @@ async def test_what_was_learnt_is_remembered_on_disk(connections: Connect, tmp_p
         ("auto", "refuse", "none"),
     ],
 )
-async def test_a_configured_reply_form_wins(
-    connections: Connect, reply_form: str, json: Any, expected: str
-) -> None:
+async def test_a_configured_reply_form_wins(connections: Connect, reply_form: str, json: Any, expected: str) -> None:
     async with Simulator(SimulatorOptions(json=json)) as simulator:
         client = await _connect(connections(), _strong(simulator.base_url, reply_form=reply_form))
         assert _traits(client).response_format == expected
@@ -177,8 +191,7 @@ async def test_the_first_call_need_not_be_answered_well(endpoint: Endpoint, conn
 async def test_an_unknown_model_is_told_at_once(connections: Connect) -> None:
     async with Simulator() as simulator:
         with pytest.raises(UnknownModel, match="Is `nobody` served there"):
-            await _connect(connections(), _strong(simulator.base_url, model="nobody") if False else ModelConfig(
-                model="nobody", base_url=simulator.base_url))
+            await _connect(connections(), ModelConfig(model="nobody", base_url=simulator.base_url))
         assert simulator.stats()["calls"] == 1
 
 

@@ -45,9 +45,12 @@ SCHEMA = Schema("ready", {"type": "object"})
 @pytest.fixture
 def client(endpoint: Endpoint, session: aiohttp.ClientSession, model: MakeModel) -> MakeClient:
     """``client(traits, timeout=3)``: a client of the scripted endpoint."""
-    return lambda traits=Traits(), **changes: HttpClient(
-        model(**changes), session, base_url=endpoint.base_url, name="strong", traits=traits
-    )
+
+    def client(traits: Traits | None = None, **changes: Any) -> HttpClient:
+        config = model(**changes)
+        return HttpClient(config, session, base_url=endpoint.base_url, name="strong", traits=traits or Traits())
+
+    return client
 
 
 async def _failure(client: HttpClient) -> CallFailed:
@@ -323,6 +326,12 @@ async def test_a_port_where_nothing_listens_cannot_be_connected_to(
     assert "Is the server running, and is base_url right?" in str(error)
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "example.org"])
+def test_no_test_can_leave_this_machine(host: str) -> None:
+    with pytest.raises(OSError, match=f"tests must not reach the network, but something wanted '{host}'"):
+        socket.create_connection((host, 80), timeout=1)
+
+
 @pytest.mark.parametrize("base_url", ["http://models.example.org/v1", "http://127.0.0.1:99999/v1", "http://[::1/v1"])
 async def test_an_address_that_leads_nowhere_cannot_be_connected_to(
     session: aiohttp.ClientSession, model: MakeModel, base_url: str
@@ -399,8 +408,6 @@ def _chat(**choice: Any) -> dict[str, Any]:
         _chat(message="text"),
         _chat(message={"content": "x"}, finish_reason=["stop"]),
         _chat(message={"content": [{"type": "text", "text": 5}]}),
-        _chat(message={"content": "x"}) | {"usage": [1]},
-        _chat(message={"content": "x"}) | {"usage": {"prompt_tokens": "many"}},
         b'{"choices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": ' + b"9" * 5000 + b"}}",
     ],
@@ -467,7 +474,8 @@ def test_any_json_is_a_completion_or_malformed(message: Any, usage: Any, finish:
         ({"content": "<think>\nb"}, "length", Completion("", "length", reasoning="b")),
         ({"content": "b\n</think>\n\na"}, "stop", Completion("a", reasoning="b")),
         ({"content": "lone \ud800 surrogate"}, "stop", Completion("lone ? surrogate")),
-        ({"content": "a", "reasoning": "\udfff", "refusal": "\ud800"}, "stop", Completion("a", reasoning="?", refusal="?")),
+        ({"content": "a", "reasoning": "\udfff"}, "stop", Completion("a", reasoning="?")),
+        ({"content": None, "refusal": "\ud800"}, "stop", Completion("", refusal="?")),
         ({"content": "NUL \0 and \x1b"}, "stop", Completion("NUL \0 and \x1b")),
         ({"content": "\U0001f600 é"}, "stop", Completion("\U0001f600 é")),
     ],
@@ -499,6 +507,8 @@ async def test_an_answer_that_speaks_of_thinking_tags_stays_whole_where_thinking
         ({"prompt_tokens": None, "completion_tokens": 7.0}, Usage(0, 7)),
         ({}, Usage()),
         (None, Usage()),
+        ([1], Usage()),
+        ({"prompt_tokens": "many", "completion_tokens": 3}, Usage(0, 3)),
     ],
 )
 async def test_usage_is_what_the_server_counted(

@@ -1,4 +1,4 @@
-"""The limit of calls in flight, as the server sees it."""
+"""The limit of calls in flight, as the server sees it, and who goes first."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.http import HttpClient, Traits
-from codeclm.clients.limited import Limited
+from codeclm.clients.limited import Limited, Places, turn
 from codeclm.config import ModelConfig
 from codeclm.errors import ServerFailed, Stopped
 from codeclm.records import Message, Request
@@ -41,7 +43,7 @@ def limited(
     stop: StopSwitch,
 ) -> MakeLimited:
     http = HttpClient(model(max_tokens=99), session, base_url=endpoint.base_url, name="m", traits=Traits())
-    return lambda limit: Limited(http, limit=asyncio.Semaphore(limit), stop=stop, calls=calls)
+    return lambda limit: Limited(http, places=Places(limit), stop=stop, calls=calls)
 
 
 def _request(sample: int = 0) -> Request:
@@ -95,6 +97,67 @@ async def test_a_call_that_fails_or_is_cancelled_gives_its_place_back(
     endpoint.gate.set()
     assert (await client.complete(_request())).text == "yes"
     assert calls.in_flight == 0
+
+
+async def test_the_earliest_work_goes_first_and_equals_in_the_order_they_came(
+    endpoint: Endpoint, limited: MakeLimited
+) -> None:
+    client = limited(1)
+    endpoint.gate.clear()
+
+    async def call(number: int, of_turn: int) -> None:
+        turn.set(of_turn)
+        await client.complete(_request(number))
+
+    tasks = [asyncio.create_task(call(0, 9))]
+    await endpoint.wait_for(1)
+    tasks += [asyncio.create_task(call(number, of_turn)) for number, of_turn in enumerate([5, 2, 5, 1, 2], start=1)]
+    await asyncio.sleep(0)
+    endpoint.gate.set()
+    await asyncio.gather(*tasks)
+    assert [received.body["seed"] for received in endpoint.received] == [0, 4, 2, 5, 1, 3]
+
+
+@given(
+    limit=st.integers(1, 4),
+    steps=st.lists(st.tuples(st.sampled_from(["come", "leave", "cancel", "leave and cancel"]), st.integers(0, 9))),
+)
+def test_no_place_is_lost_whoever_is_cancelled_and_when(limit: int, steps: list[tuple[str, int]]) -> None:
+    async def run() -> None:
+        places, held, tasks, leave = Places(limit), set[int](), list[asyncio.Task[None]](), list[asyncio.Event]()
+
+        async def visit(number: int) -> None:
+            turn.set(number % 3)
+            async with places:
+                held.add(number)
+                assert len(held) <= limit
+                try:
+                    await leave[number].wait()
+                finally:
+                    held.remove(number)
+
+        for step, which in steps:
+            if step == "come" or not tasks:
+                leave.append(asyncio.Event())
+                tasks.append(asyncio.create_task(visit(len(tasks))))
+            if "leave" in step:
+                for event in leave[: which + 1]:
+                    event.set()
+            if "leave and" in step:
+                await asyncio.sleep(0)  # those who wait are given their place, and know nothing of it yet
+            if "cancel" in step:
+                tasks[-1 - which % len(tasks)].cancel()
+            if step == "come":
+                await asyncio.sleep(0)
+        for event in leave:
+            event.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert not held
+        async with asyncio.timeout(1):
+            for _ in range(limit):
+                await places.__aenter__()
+
+    asyncio.run(run())
 
 
 def test_a_layer_answers_for_the_endpoint(limited: MakeLimited) -> None:

@@ -113,7 +113,7 @@ async def test_a_run_that_stops_while_waiting_gives_up(endpoint: Endpoint, setup
         raise Stopped("the run was asked to stop")
 
     endpoint.answer({}, 500)
-    setup.sleep = stopped  # type: ignore[method-assign]
+    setup.sleep = stopped  # type: ignore[method-assign,assignment]
     with pytest.raises(Stopped):
         await setup.client(retries=5).complete(REQUEST)
     assert len(endpoint.received) == 1

@@ -7,8 +7,8 @@ spoken to. What it learns is filed in the journal: a resumed run does not ask ag
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 
 import aiohttp
 
@@ -16,7 +16,7 @@ from codeclm.clients.ask import complete_whole, read_reply
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.http import HttpClient, ResponseFormat, Traits
 from codeclm.clients.journaled import Journaled
-from codeclm.clients.limited import Limited
+from codeclm.clients.limited import Limited, Places
 from codeclm.clients.protocol import Client
 from codeclm.clients.retrying import Retrying
 from codeclm.config import ModelConfig
@@ -27,6 +27,8 @@ from codeclm.records import Request
 
 # Few, so that a wrong base_url is told at once.
 _HANDSHAKE_RETRIES = 2
+# Samples of the probe that ask for JSON, well after those that learn the parameters.
+_FIRST_STYLE = 100
 _STYLES: tuple[ResponseFormat, ...] = ("json_schema", "json_object")
 
 
@@ -38,7 +40,7 @@ class Connections:
     journal: Journal
     stop: StopSwitch
     calls: Calls
-    limits: dict[tuple[str, str], asyncio.Semaphore] = field(default_factory=dict)
+    places: dict[tuple[str, str], Places] = field(default_factory=dict)
 
     async def connect(self, config: ModelConfig, *, name: str, base_url: str) -> Client:
         """A client for ``config``, reached at ``base_url``; ``name`` is the model's place in the config, for messages.
@@ -47,10 +49,11 @@ class Connections:
         """
         http = HttpClient(config, self.session, base_url=base_url, name=name, traits=Traits())
         key = endpoint_key(config)
-        remembered = self.journal.traits(key)
+        asked = key + config.reply_form.encode()  # what is found out depends on what is looked for
+        remembered = self.journal.traits(asked)
         if remembered is None:
             http.traits = await self._handshake(http, key)
-            self.journal.remember(key, asdict(http.traits))
+            self.journal.remember(asked, asdict(http.traits))
         else:
             http.traits = Traits(**remembered)
         if config.reply_form != "auto":
@@ -59,8 +62,8 @@ class Connections:
 
     def _layered(self, http: HttpClient, key: bytes, *, retries: int) -> Client:
         model = http.config.model
-        limit = self.limits.setdefault((http.url, model), asyncio.Semaphore(http.config.max_in_flight))
-        limited = Limited(http, limit=limit, stop=self.stop, calls=self.calls)
+        places = self.places.setdefault((http.url, model), Places(http.config.max_in_flight))
+        limited = Limited(http, places=places, stop=self.stop, calls=self.calls)
         retrying = Retrying(limited, retries=retries, sleep=self.stop.sleep, calls=self.calls)
         return Journaled(retrying, journal=self.journal, endpoint=key, model=model, calls=self.calls)
 
@@ -70,7 +73,7 @@ class Connections:
         plain = http.traits
         if http.config.api == "chat" and http.config.reply_form != "text":
             client = self._layered(http, key, retries=http.config.retries)
-            for sample, style in enumerate(_STYLES, start=1):
+            for sample, style in enumerate(_STYLES, start=_FIRST_STYLE):
                 http.traits = replace(plain, response_format=style)
                 if await _keeps_to_json(client, sample):
                     return http.traits
@@ -79,9 +82,10 @@ class Connections:
     async def _learn_parameters(self, http: HttpClient, key: bytes) -> None:
         """Drop or rename, one after another, the parameters that the endpoint's refusals name."""
         client = self._layered(http, key, retries=min(http.config.retries, _HANDSHAKE_RETRIES))
-        while True:
+        # Each way of speaking is a sample of its own: a run killed here must learn the same again from its recorded calls.
+        for sample in count():
             try:
-                await client.complete(_probe_request(client))
+                await client.complete(replace(_probe_request(client), sample=sample))
                 return
             except RejectedRequest as error:
                 adapted = _adapted(http.traits, error.raw)

@@ -13,6 +13,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
@@ -45,6 +46,8 @@ _FINISH: dict[str | None, FinishReason] = {
     "max_tokens": "length",
     "content_filter": "content_filter",
 }
+_RAW = 2000  # characters kept of what a server said
+_MOST_TOKENS = 2**53
 _RETRY_AFTER_HEADERS = ("retry-after", "llm_provider-retry-after")
 
 
@@ -85,7 +88,7 @@ class HttpClient:
 
     async def complete(self, request: Request) -> Completion:
         """Send the request once. Raises the CallFailed that fits what went wrong."""
-        data = orjson.dumps(self.body(request))
+        data = orjson.dumps(self.body(request), option=orjson.OPT_NON_STR_KEYS)
         started = time.perf_counter()
         try:
             async with self._session.post(
@@ -137,24 +140,28 @@ class HttpClient:
             reply = _loads(content)
             choice = reply["choices"][0]
             message = choice["message"] if self.config.api == "chat" else {"content": choice["text"]}
-            text, thinking = split_reasoning(_text(message.get("content")))
-            usage = reply.get("usage") or {}
+            text, thinking = _text(message.get("content")), _text(message.get("reasoning_content"))
+            thinking = thinking or _text(message.get("reasoning"))
+            if not thinking:
+                text, thinking = split_reasoning(text)
+            usage = reply.get("usage")
+            usage = usage if isinstance(usage, dict) else {}
             return Completion(
                 text=text,
                 finish_reason=_FINISH.get(choice.get("finish_reason"), "stop"),
-                usage=Usage(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)),
-                reasoning=_text(message.get("reasoning_content") or message.get("reasoning")) or thinking,
+                usage=Usage(_tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))),
+                reasoning=thinking,
                 refusal=_text(message.get("refusal")),
                 latency=latency,
             )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-            raw = self._clean(content[:2000].decode("utf-8", "replace"))
+            raw = self._clean(content.decode("utf-8", "replace"))
             raise MalformedBody(
                 f"{self._where()}: the reply is not a chat completion: {raw[:200]!r}", raw=raw
             ) from None
 
     def _error(self, status: int, headers: Mapping[str, str], text: str) -> CallFailed:
-        raw = self._clean(text[:2000])
+        raw = self._clean(text)
         said = f"{self._where()}: HTTP {status}: {_said(raw)}"
         if status in (401, 403):
             variable = self.config.api_key_env
@@ -177,9 +184,13 @@ class HttpClient:
         return f"models.{self.name} ({self.config.model} at {self.url})"
 
     def _clean(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+        """The first of what a server said, without our secrets, however they are escaped in it."""
+        if self._secrets:
+            with suppress(ValueError, RecursionError):
+                text = json.dumps(json.loads(text), ensure_ascii=False)
+            for secret in self._secrets:
+                text = text.replace(secret, "***")
+        return _text(text[:_RAW])
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -194,7 +205,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         if value:
             try:
                 return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-            except ValueError:
+            except (ValueError, TypeError, OverflowError, OSError):
                 continue
     return None
 
@@ -232,7 +243,10 @@ def _headers(config: ModelConfig, name: str) -> tuple[dict[str, str], tuple[str,
 
 def _proxy(base_url: str) -> str | None:
     """The environment's proxy for an address, looked up once: aiohttp's own look-up costs two threads' work a call."""
-    url = urlsplit(base_url)
+    try:
+        url = urlsplit(base_url)
+    except ValueError:
+        return None  # the call itself will say that the address is no good
     return None if not url.hostname or proxy_bypass(url.hostname) else getproxies().get(url.scheme)
 
 
@@ -240,6 +254,8 @@ def _environment(variable: str, key: str) -> str:
     value = os.environ.get(variable, "").strip()
     if not value:
         raise ConfigError(f"{key}: the environment variable {variable} is not set. Set it: export {variable}=…")
+    if not (value.isascii() and value.isprintable()):
+        raise ConfigError(f"{key}: {variable} holds characters that can't be sent in a header. Was it copied whole?")
     return value
 
 
@@ -248,6 +264,11 @@ def _loads(content: bytes) -> Any:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
         return json.loads(content)  # accepts a lone surrogate, which _text then replaces
+
+
+def _tokens(value: Any) -> int:
+    """A count of tokens; 0 for anything that can't be one."""
+    return int(value) if isinstance(value, int | float) and 0 <= value <= _MOST_TOKENS else 0
 
 
 def _text(value: Any) -> str:
@@ -266,5 +287,5 @@ def _said(raw: str) -> str:
         message = error.get("message") or error.get("detail") if isinstance(error, dict) else error
     except (ValueError, AttributeError, RecursionError):
         message = raw
-    said = re.sub(r"\s+", " ", str(message or "no explanation")).strip()
+    said = re.sub(r"\s+", " ", _text(str(message or "no explanation"))).strip()
     return (said if len(said) <= 300 else said[:299] + "…").rstrip(".") + "."

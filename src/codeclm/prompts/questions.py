@@ -44,7 +44,11 @@ class Question(Generic[T]):
 
     def parse(self, text: str, form: ReplyForm, *, truncated: bool = False) -> T:
         """The reply's meaning, or Unparseable."""
-        return self.from_json(text) if form == "json" else self.from_text(text, truncated)
+        try:
+            return self.from_json(text) if form == "json" else self.from_text(text, truncated)
+        except Unparseable as error:
+            error.raw = text  # the whole of it, where only a part could not be read
+            raise
 
 
 def encode(
@@ -143,14 +147,18 @@ def judge(instruction: str, answer_1: str, answer_2: str) -> Question[tuple[floa
 
     def from_json(text: str) -> tuple[float, float]:
         reply = json_object(text, {"score_1": (int, float), "score_2": (int, float)})
-        first, second = float(reply["score_1"]), float(reply["score_2"])
+        first, second = reply["score_1"], reply["score_2"]
         if not (1 <= first <= 10 and 1 <= second <= 10):
-            raise Unparseable(f"expected scores from 1 to 10, got {first:g} and {second:g}", raw=text)
-        return first, second
+            raise Unparseable("expected scores from 1 to 10", raw=text)
+        return float(first), float(second)
+
+    def from_text(text: str, truncated: bool) -> tuple[float, float]:
+        _whole(text, truncated and "\n" not in text.strip())  # a 1 may be a 10 cut off
+        return score_pair(text)
 
     schema = _schema("scores", score_1=_NUMBER, score_2=_NUMBER)
     fields = {"instruction": instruction, "answer_1": answer_1, "answer_2": answer_2}
-    return Question("judge", fields, schema, from_json, lambda text, _: score_pair(text))
+    return Question("judge", fields, schema, from_json, from_text)
 
 
 def probe() -> Question[bool]:
@@ -164,8 +172,10 @@ def probe() -> Question[bool]:
 
 def metadata(use_case: str, skills: Sequence[str], *, max_skills: int, raw: str = "") -> Metadata:
     """A Metadata of tidy one-line texts: the first ``max_skills`` skills, each once. Unparseable if one is missing."""
-    tidy = {_tidy(skill).casefold(): _tidy(skill) for skill in reversed(skills) if _tidy(skill)}
-    kept = tuple(reversed(tidy.values()))[:max_skills]
+    tidy: dict[str, str] = {}
+    for skill in filter(None, map(_tidy, skills)):
+        tidy.setdefault(skill.casefold(), skill)
+    kept = tuple(tidy.values())[:max_skills]
     if not _tidy(use_case) or not kept:
         raise Unparseable("expected a use case and at least one skill", raw=raw)
     return Metadata(_tidy(use_case), kept)
@@ -183,7 +193,7 @@ def _schema(name: str, **properties: dict[str, Any]) -> Schema:
 
 
 def _tidy(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip(" \"'`*.")
+    return re.sub(r"\s+", " ", text).strip(" \"'`*").rstrip(" .")
 
 
 def _within(text: str, allowed: Sequence[str], raw: str) -> str:

@@ -7,8 +7,8 @@ fields in one pass, so nothing inside a value is taken for a field. Numbers stan
     …
     [/instruction 4f1c09d2]
 
-The mark is a digest of all the values, so no value can hold its own closing mark: a seed or an answer can neither leave
-its fence nor speak as the prompt. :func:`read` is the inverse of :func:`render`.
+The mark is a digest of all the values and stands in none of them: a seed or an answer can neither leave its fence nor
+speak as the prompt. :func:`read` is the inverse of :func:`render`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import count
 from typing import get_args
 
 from codeclm.records import Message, ReplyForm
@@ -58,8 +59,14 @@ def read(text: str) -> PromptRead | None:
 
 
 def _mark(fields: Fields) -> str:
-    values = repr(list(fields.values())).encode("utf-8", "backslashreplace")
-    return hashlib.blake2b(values, digest_size=4).hexdigest()
+    """A mark that stands in none of the values: whoever searches long enough can hit any one digest."""
+    values = [str(value) for value in fields.values()]
+    for salt in count():
+        digest = hashlib.blake2b(repr((salt, values)).encode("utf-8", "backslashreplace"), digest_size=4)
+        mark = digest.hexdigest()
+        if not any(mark in value for value in values):
+            return mark
+    raise AssertionError  # count() does not end
 
 
 def _fence(key: str, value: str, mark: str) -> str:
