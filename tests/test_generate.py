@@ -148,5 +148,7 @@ def test_slots_wanted_follow_the_outcomes_alone(tmp_path: Path) -> None:
     assert wanted_slots(progress, config) == 40  # half of 5 instructions kept, until it is known better
     progress.slots, progress.counts["kept"] = 20, 20
     assert wanted_slots(progress, config) == 84  # (20 + 10) / (20 + 4) a slot: 64 more for the missing 80
+    assert wanted_slots(progress, config, enough=70) == 70  # as many as sufficed the time before
+    assert wanted_slots(progress, config, enough=20) == 84  # they did not suffice this time
     progress.counts["kept"] = 100
     assert wanted_slots(progress, config) == 20

@@ -75,8 +75,10 @@ async def generate(
     if watch:
         watch(progress)
     with run_directory.held(config, inputs.sha256) as folder, Journal(folder / run_directory.JOURNAL) as journal:
-        run = _Run(config, inputs, progress, journal, folder)
-        progress.published = (run_directory.read_manifest(folder) or {}).get("examples", 0)
+        earlier = run_directory.read_manifest(folder) or {}
+        progress.published = earlier.get("examples", 0)
+        again = earlier.get("state") == "complete" and earlier.get("size") == config.size
+        run = _Run(config, inputs, progress, journal, folder, enough=earlier["counts"]["slots"] if again else None)
         run.note("running")
         try:
             await run.work(stop or StopSwitch())
@@ -109,6 +111,7 @@ class _Run:
     progress: Progress
     journal: Journal
     folder: Path
+    enough: int | None = None
     noted: list[float] = field(default_factory=list)
 
     async def work(self, stop: StopSwitch) -> None:
@@ -173,7 +176,7 @@ class _Run:
             return await run_slot(slot(index), models=models, settings=config.method, seed=config.seed)
 
         selector = Selector(size=config.size, near_duplicates=config.method.near_duplicates)
-        slots = map_ordered(work, goal=lambda: wanted_slots(progress, config), window=_window(config))
+        slots = map_ordered(work, goal=lambda: wanted_slots(progress, config, self.enough), window=_window(config))
         async with aclosing(slots) as results:
             with selector:
                 selector.know(self.inputs.seeds)
@@ -188,12 +191,14 @@ class _Run:
 
     def _fruitless(self) -> str:
         progress = self.progress
-        shares = ", ".join(f"{name} {progress.counts[name]}" for name in ("discarded", "failed", "duplicate"))
+        shares = ", ".join(f"{progress.counts[name]} {name}" for name in ("discarded", "failed", "duplicate"))
+        causes = ", ".join(f"{count} {cause}" for cause, count in progress.failures_by_cause.most_common())
         return (
             f"Stopped with {progress.kept} of {progress.size} examples: the last {progress.fruitless_slots} slots gave "
-            f"none ({shares} so far). If most were discarded, the target is nearly as good as the strong model here: "
-            "lower method.threshold. If most are duplicates, raise method.pool or add seeds. method.patience sets when "
-            "to give up."
+            f"none ({shares}, {progress.failed_slots} slots not decoded). If most were discarded, the target is nearly "
+            "as good as the strong model here: lower method.threshold. If most are duplicates, raise method.pool or add "
+            f"seeds. If most failed ({causes or 'none did'}), see {run_directory.FAILURES}. method.patience sets when to "
+            "give up."
         )
 
     def _add_failure(self, outcome: Outcome, output: Output) -> None:
@@ -247,15 +252,18 @@ def _window(config: RunConfig) -> int:
     return 2 + 2 * in_flight // config.method.instructions_per_entry
 
 
-def wanted_slots(progress: Progress, config: RunConfig) -> int:
+def wanted_slots(progress: Progress, config: RunConfig, enough: int | None = None) -> int:
     """How many slots, from the first on, look needed now that ``progress.slots`` of them are known.
 
     A function of the outcomes in slot order alone: which slots are begun, and so which calls are made, does not depend
-    on timing.
+    on timing. ``enough`` is the number that sufficed when this very run was complete before: none beyond it is begun,
+    so that running a finished run again makes no call.
     """
     missing = config.size - progress.kept
     if missing <= 0:
         return progress.slots
+    if enough is not None and progress.slots < enough:
+        return enough
     expected = _EXPECTED_SHARE * config.method.instructions_per_entry * _EXPECTED_FROM_SLOTS
     rate = (progress.kept + expected) / (progress.slots + _EXPECTED_FROM_SLOTS)
     return progress.slots + math.ceil(missing / rate)

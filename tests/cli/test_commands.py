@@ -151,7 +151,7 @@ def test_a_run_that_fails_says_why_and_how_to_go_on(tmp_path: Path) -> None:
     done: Finished = codeclm("run", config)
     assert done.status == 1
     assert "method.threshold" in done.error
-    assert "To go on where it stopped: codeclm run" in done.error
+    assert "To go on" not in done.error  # running it again as it is would end the same
 
 
 @pytest.mark.parametrize("setting", ["rate_42=1", "latency", "rate_429=2", "json"])

@@ -7,6 +7,7 @@ commands, so that ``codeclm --help`` answers at once.
 from __future__ import annotations
 
 import enum
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +68,8 @@ def demo(
     """
     from codeclm.cli.starter import demo_config
 
-    _run(demo_config(run_dir.resolve(), size), json=json, resume=f"codeclm demo --run-dir {run_dir} --size {size}")
+    resume = shlex.join(["codeclm", "demo", "--run-dir", str(run_dir), "--size", str(size)])
+    _run(demo_config(run_dir.resolve(), size), json=json, resume=resume)
 
 
 @app.command()
@@ -101,7 +103,8 @@ def run(
 
     with _errors():
         loaded = load(config, overrides or ())
-    resume = " ".join(["codeclm run", str(config), *(f"--set {override}" for override in overrides or ())])
+    settings = [part for override in overrides or () for part in ("--set", override)]
+    resume = shlex.join(["codeclm", "run", str(config), *settings])
     _run(loaded, json=json, resume=resume)
 
 
@@ -175,7 +178,7 @@ def _run(config: RunConfig, *, json: bool, resume: str) -> None:
 @contextmanager
 def _errors(*, json: bool = False, resume: str = "") -> Iterator[None]:
     """Print codeclm's own errors as one paragraph and leave with the exit status of their kind."""
-    from codeclm.errors import CodecLMError, ConfigError, InputError, RunDirectoryError, Stopped
+    from codeclm.errors import CodecLMError, ConfigError, InputError, RunDirectoryError, RunFailed, Stopped
 
     try:
         yield
@@ -191,7 +194,7 @@ def _errors(*, json: bool = False, resume: str = "") -> Iterator[None]:
         elif status != INTERRUPTED:
             typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
             typer.echo(str(error), err=True)
-        if resume and status != BAD_USAGE and not json:
+        if resume and status != BAD_USAGE and not json and not isinstance(error, RunFailed):
             typer.echo(f"\nTo go on where it stopped: {resume}", err=True)
         raise typer.Exit(status) from None
 

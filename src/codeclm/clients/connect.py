@@ -82,7 +82,7 @@ class Connections:
     async def _learn_parameters(self, http: HttpClient, key: bytes) -> None:
         """Drop or rename, one after another, the parameters that the endpoint's refusals name."""
         client = self._layered(http, key, retries=min(http.config.retries, _HANDSHAKE_RETRIES))
-        # Each way of speaking is a sample of its own: a run killed here must learn the same again from its recorded calls.
+        # Each way of speaking is a sample of its own: a run killed here learns the same from its recorded calls.
         for sample in count():
             try:
                 await client.complete(replace(_probe_request(client), sample=sample))

@@ -176,7 +176,8 @@ class HttpClient:
             return RateLimited(said, raw=raw, retry_after=retry_after(headers))
         if status == 408:
             return TimedOut(said, raw=raw)
-        if status >= 500:
+        # llama-cpp-python answers 500 to a response format it does not know; waiting mends nothing there.
+        if status >= 500 and "response_format" not in raw:
             return ServerFailed(said, raw=raw, retry_after=retry_after(headers))
         return RejectedRequest(said, raw=raw)
 
