@@ -130,7 +130,7 @@ def test_a_models_settings_have_bounds(model: MakeModel, key: str, good: list[An
         ("max_skills", [1, 20], [0, 21]),
         ("rubrics", [1, 50], [0, 51]),
         ("iterations", [1, 100], [0, 101]),
-        ("threshold", [0, 9], [-0.1, 9.1]),
+        ("threshold", [0, 8.99], [-0.1, 9]),
         ("instructions_per_entry", [1, 50], [0, 51]),
         ("temperature", [0, 2], [-0.1, 2.1]),
         ("near_duplicates", [0.1, 1], [0, 1.1]),
@@ -155,3 +155,26 @@ def test_instructions_come_from_one_source(sources: dict[str, str]) -> None:
 def test_the_name_answers_are_recorded_under_is_the_url_unless_set(model: MakeModel) -> None:
     assert model(base_url="http://a/v1").recorded_as == "http://a/v1"
     assert model(base_url="http://b/v1", identity="http://a/v1").recorded_as == "http://a/v1"
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"api_key_env": "sk-proj-abc"}, "expected the NAME of an environment variable"),
+        ({"base_url": "http://127.0.0.1/v1?key=1"}, "without"),
+        ({"base_url": "http://me:pass@127.0.0.1/v1"}, "user or password"),
+        ({"extra_body": {"temperature": 1}}, "temperature is set by the run itself"),
+        ({"extra_body": {"api_key": "sk-1"}}, "looks like a secret"),
+        ({"headers": {"X-A": "a\nb"}}, "can't be sent"),
+        ({"headers": {"X-Api-Key": "sk-1${}"}}, "looks like a secret"),
+    ],
+)
+def test_what_would_leak_or_make_the_record_untrue_is_refused(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        ModelConfig.model_validate({"model": "m", "base_url": "simulator"} | values)
+
+
+@pytest.mark.parametrize("names", [["tone, style"], ["a;b"], [""]])
+def test_names_that_a_list_would_tear_apart_are_refused(names: list[str]) -> None:
+    with pytest.raises(ValidationError, match="expected names without commas"):
+        MethodConfig.model_validate({"skills": names})

@@ -103,7 +103,7 @@ def test_bounds_on_use_cases_and_skills_are_kept_to(tmp_path: Path) -> None:
 
 def test_a_run_in_which_nothing_passes_ends_by_itself_and_keeps_what_it_learnt(tmp_path: Path) -> None:
     twins = {"strong": SIMULATED["strong"], "target": SIMULATED["strong"]}
-    config = config_in(tmp_path, models=twins, method={"patience": 3, "iterations": 1, "threshold": 9})
+    config = config_in(tmp_path, models=twins, method={"patience": 3, "iterations": 1, "threshold": 8.9})
     with pytest.raises(RunFailed, match=r"0 of 20 examples.*lower method\.threshold"):
         codeclm.run(config)
     found = manifest(tmp_path / "run")

@@ -22,7 +22,10 @@ def config_in(folder: Path, **values: Any) -> RunConfig:
 def begin(config: RunConfig, inputs: str = "a") -> None:
     """Hold the directory once and leave the manifest of a run there."""
     with run_directory.held(config, inputs) as folder:
-        run_directory.write_manifest(folder, {"state": "complete", "inputs_sha256": inputs})
+        (folder / "journal.sqlite").touch()
+        run_directory.write_config(folder, config)
+        calls = [{"stage": "encode"}]
+        run_directory.write_manifest(folder, {"state": "complete", "inputs_sha256": inputs, "calls": calls})
 
 
 @pytest.mark.parametrize(
@@ -64,6 +67,23 @@ def test_a_refused_config_leaves_the_directory_as_it_was(tmp_path: Path) -> None
         begin(config_in(tmp_path, seed=1))
     assert (tmp_path / "run" / "config.yaml").read_bytes() == before
     begin(config_in(tmp_path))
+
+
+def test_a_run_that_never_got_going_binds_nobody(tmp_path: Path) -> None:
+    begin(config_in(tmp_path))
+    manifest = {"state": "failed", "inputs_sha256": "a", "calls": [{"stage": "handshake"}]}
+    run_directory.write_manifest(tmp_path / "run", manifest)
+    begin(config_in(tmp_path, seed=1))
+
+
+def test_a_folder_with_files_of_its_own_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    with (
+        pytest.raises(RunDirectoryError, match=r"README\.md.*Choose a new run_dir"),
+        run_directory.held(config_in(tmp_path, run_dir="."), "a"),
+    ):
+        pass
+    assert (tmp_path / "README.md").read_text() == "mine"
 
 
 def test_it_is_held_by_one_at_a_time(tmp_path: Path) -> None:

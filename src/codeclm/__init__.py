@@ -14,20 +14,24 @@ __version__ = "0.1.0"
 _WHERE = {
     "RunConfig": "codeclm.config",
     "RunResult": "codeclm.generate",
-    "generate": "codeclm.generate",
     "load_config": "codeclm.api",
     "run": "codeclm.api",
+    "run_async": "codeclm.api",
 }
 
 if TYPE_CHECKING:
-    from codeclm.api import load_config, run
+    from codeclm.api import load_config, run, run_async
     from codeclm.config import RunConfig
-    from codeclm.generate import RunResult, generate
+    from codeclm.generate import RunResult
 
-__all__ = ["RunConfig", "RunResult", "__version__", "generate", "load_config", "run"]
+__all__ = ["RunConfig", "RunResult", "__version__", "load_config", "run", "run_async"]
 
 
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
     raise AttributeError(f"module 'codeclm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -9,6 +9,7 @@ from typing import Any
 
 from codeclm.config import RunConfig
 from codeclm.config_files import from_mapping, load
+from codeclm.errors import ConfigError
 from codeclm.generate import RunResult, generate
 from codeclm.progress import Progress
 
@@ -20,10 +21,21 @@ def run(
 
     ``config`` is a RunConfig, a mapping of the same keys, or the path of a YAML file. Paths in a mapping are taken from
     the current folder. Running the same config again resumes: nothing recorded is asked twice. ``watch`` is given the
-    live Progress at the start. Raises :class:`~codeclm.errors.CodecLMError`; in a running event loop await
-    :func:`codeclm.generate` instead.
+    live Progress at the start. Raises :class:`~codeclm.errors.CodecLMError`; in a notebook, where an event loop runs
+    already, ``await codeclm.run_async(config)`` instead.
     """
-    return asyncio.run(generate(_resolved(config), watch=watch))
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(run_async(config, watch=watch))
+    raise ConfigError("codeclm.run: an event loop runs already, as in a notebook. Use: await codeclm.run_async(config)")
+
+
+async def run_async(
+    config: RunConfig | Mapping[str, Any] | str | Path, *, watch: Callable[[Progress], None] | None = None
+) -> RunResult:
+    """The same as :func:`run`, for use where an event loop runs already."""
+    return await generate(_resolved(config), watch=watch)
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:

@@ -17,6 +17,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 SIMULATOR = "simulator"
 
+# What the client sends itself: a second way to set it would make the record of the run untrue.
+_BODY_FIELDS = frozenset(
+    ("model", "messages", "prompt", "temperature", "seed", "max_tokens", "max_completion_tokens", "response_format",
+     "stream", "n")
+)  # fmt: skip
+_SECRET_FIELD = re.compile(r"(api|access|secret)_?(key|token)|password|authorization", re.IGNORECASE)
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 
 
@@ -32,16 +38,45 @@ def _known_url(url: str) -> str:
         whole = False
     if url != SIMULATOR and not whole:
         raise ValueError(f"expected a URL such as http://127.0.0.1:8000/v1, or the word {SIMULATOR}")
-    if "@" in url.partition("?")[0]:
+    if url != SIMULATOR and (parts.username or parts.password):
         raise ValueError(
             "a URL with a user or password in it would be written to files; use `headers` with ${VARIABLE}"
         )
+    if parts.query or parts.fragment:
+        raise ValueError("expected a URL without ? and #; further parameters go into `extra_body` or `headers`")
     return url.rstrip("/")
+
+
+def _variable_name(name: str | None) -> str | None:
+    # Hidden in messages too: what is here by mistake may be the key.
+    if name is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError("expected the NAME of an environment variable such as OPENAI_API_KEY, never the key itself")
+    return name
+
+
+def _not_ours(extra_body: dict[str, Any]) -> dict[str, Any]:
+    for name, value in extra_body.items():
+        if name in _BODY_FIELDS and value is not None:
+            raise ValueError(f"{name} is set by the run itself; see the keys of the model and of `method`")
+        if _SECRET_FIELD.search(str(name)) and isinstance(value, str):
+            raise ValueError(f"{name} looks like a secret, and this would be written to files; use `headers`")
+    return extra_body
+
+
+def _no_separators(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not name.strip() or any(separator in name for separator in ",;\n"):
+            raise ValueError(
+                f"expected names without commas, semicolons and line breaks, such as {name.split(',')[0]!r}"
+            )
+    return names
 
 
 def _no_literal_secrets(headers: dict[str, str]) -> dict[str, str]:
     for name, value in headers.items():
-        if _SECRET_HEADER.search(name) and "${" not in value:
+        if not (value.isascii() and value.isprintable()):
+            raise ValueError(f"header {name} holds characters that can't be sent")
+        if _SECRET_HEADER.search(name) and not re.search(r"\$\{\w+\}", value):
             raise ValueError(f"header {name} looks like a secret: write ${{VARIABLE}} and set it in the environment")
     return headers
 
@@ -63,7 +98,7 @@ class ModelConfig(_Section):
     api: Literal["chat", "completions"] = Field(
         "chat", description="`chat` for models with a chat template, `completions` for a base model without one."
     )
-    api_key_env: str | None = Field(
+    api_key_env: Annotated[str | None, AfterValidator(_variable_name)] = Field(
         None, description="The environment variable that holds the API key. The key itself is never written anywhere."
     )
     max_in_flight: int = Field(32, ge=1, le=10_000, description="At most so many calls to this endpoint at once.")
@@ -73,9 +108,9 @@ class ModelConfig(_Section):
         8, ge=0, le=100, description="How often one call is sent again after a 429, 5xx, timeout or broken connection."
     )
     reply_form: Literal["auto", "json", "text"] = Field(
-        "auto", description="How structured replies are asked for; `auto` finds out with one tiny call and remembers."
+        "auto", description="How structured replies are asked for; `auto` finds out with a tiny call and remembers."
     )
-    extra_body: dict[str, Any] = Field(
+    extra_body: Annotated[dict[str, Any], AfterValidator(_not_ours)] = Field(
         default_factory=dict, description="Further fields of the request body, such as {top_p: 0.95}."
     )
     headers: Annotated[dict[str, str], AfterValidator(_no_literal_secrets)] = Field(
@@ -124,7 +159,7 @@ class MethodConfig(_Section):
     rubrics: int = Field(4, ge=1, le=50, description="Rubrics, each with its action, asked for per metadata entry.")
     iterations: int = Field(4, ge=1, le=100, description="Times round at most; the basic instruction is the first.")
     threshold: float = Field(
-        3.0, ge=0, le=9, description="Keep an instruction where the score gap is larger than this, on the 1-10 scale."
+        3.0, ge=0, lt=9, description="Keep an instruction where the score gap is larger than this, on the 1-10 scale."
     )
     instructions_per_entry: int = Field(
         5, ge=1, le=50, description="Basic instructions decoded from an entry each time it is its turn."
@@ -132,8 +167,12 @@ class MethodConfig(_Section):
     temperature: float = Field(0.7, ge=0, le=2, description="Sampling temperature of encode, decode and Self-Rubrics.")
     answer_temperature: float = Field(0.7, ge=0, le=2, description="Sampling temperature of the two answers.")
     judge_temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature of the judge.")
-    use_cases: tuple[str, ...] = Field((), description="If given, encode chooses the use case from this list only.")
-    skills: tuple[str, ...] = Field((), description="If given, encode chooses the skills from this list only.")
+    use_cases: Annotated[tuple[str, ...], AfterValidator(_no_separators)] = Field(
+        (), description="If given, encode chooses the use case from this list only."
+    )
+    skills: Annotated[tuple[str, ...], AfterValidator(_no_separators)] = Field(
+        (), description="If given, encode chooses the skills from this list only."
+    )
     near_duplicates: float = Field(
         0.7,
         gt=0,
@@ -141,7 +180,7 @@ class MethodConfig(_Section):
         description="Drop an instruction at least so similar to a seed or an example (1: equal ones only).",
     )
     patience: int = Field(
-        50, ge=1, description="Stop when so many turns in a row gave no example, rather than spend without end."
+        50, ge=1, description="Stop when so many slots in a row gave no example, rather than spend without end."
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+import orjson
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -43,6 +44,10 @@ def from_mapping(
         config = RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(error, name, places or {}))) from None
+    try:
+        orjson.dumps(config.model_dump(mode="json"), option=orjson.OPT_NON_STR_KEYS)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name}: holds a value that can't be written down: {error}.") from None
     named = {key: path for key in ("seeds", "metadata", "run_dir") if (path := getattr(config, key))}
     try:
         paths = {key: (folder / path.expanduser()).resolve() for key, path in named.items()}
@@ -129,6 +134,15 @@ def _apply(values: dict[str, Any], override: str) -> KeyPath:
     return (*sections, last)
 
 
+_EXPECTED = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "expected a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "expected a number"),
+    **dict.fromkeys(("tuple_type", "list_type"), "expected a list such as [a, b]"),
+    **dict.fromkeys(("dict_type", "model_type"), "expected keys of its own"),
+    **dict.fromkeys(("string_type", "path_type"), "expected a text"),
+}
+
+
 def _explain(error: ValidationError, name: str, places: Places) -> Iterator[str]:
     for problem in error.errors():
         path = tuple(str(part) for part in problem["loc"])
@@ -139,8 +153,9 @@ def _explain(error: ValidationError, name: str, places: Places) -> Iterator[str]
         elif problem["type"] == "missing":
             yield f"{where}: missing key `{key}`: {_described(path)}"
         else:
-            message = problem["msg"].removeprefix("Value error, ")
-            given = f", not {problem['input']!r:.80}" if path and not isinstance(problem["input"], dict) else ""
+            message = _EXPECTED.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
+            shown = path and path[-1] != "api_key_env" and not isinstance(problem["input"], dict)
+            given = f", not {problem['input']!r:.80}" if shown else ""
             described = f" ({_described(path)})" if _field(path) else ""
             yield f"{where}: {f'`{key}`: ' if key else ''}{message[0].lower()}{message[1:]}{given}.{described}"
 

@@ -75,14 +75,15 @@ class Stopped(CodecLMError):
 class CallFailed(CodecLMError):
     """One model call failed.
 
-    ``cause`` is the word used in ``failures.jsonl``; ``fatal`` says that waiting will not mend it; ``retriable`` that
-    the same request may succeed when sent again; ``raw`` is whatever text came back, ``retry_after`` the seconds the
-    server asked us to wait; ``attempts`` how often it was tried in all.
+    ``cause`` is the word used in ``failures.jsonl``; ``fatal`` says that waiting will not mend it and the run must end;
+    ``retriable`` that the same request may succeed when sent again, at most ``most_retries`` times; ``raw`` is whatever
+    text came back, ``retry_after`` the seconds the server asked us to wait, ``attempts`` how often it was tried in all.
     """
 
     cause: ClassVar[str] = "failed"
-    fatal: ClassVar[bool] = False
+    fatal: bool = False
     retriable: ClassVar[bool] = False
+    most_retries: ClassVar[int] = 1000
 
     def __init__(self, message: str, *, raw: str = "", retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -112,6 +113,7 @@ class TimedOut(CallFailed):
 
     cause = "timeout"
     retriable = True
+    most_retries = 2  # each one was probably worked on, and billed
 
 
 class AuthFailed(CallFailed):

@@ -6,6 +6,7 @@ Running it again is how a run is resumed: recorded calls return at once from the
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable
@@ -55,7 +56,7 @@ class RunResult:
     """Where a run's files are, and its manifest."""
 
     run_dir: Path
-    manifest: dict[str, Any]
+    manifest: dict[str, Any] = field(repr=False)
 
 
 async def generate(
@@ -75,6 +76,7 @@ async def generate(
     if watch:
         watch(progress)
     with run_directory.held(config, inputs.sha256) as folder, Journal(folder / run_directory.JOURNAL) as journal:
+        run_directory.write_config(folder, config)
         earlier = run_directory.read_manifest(folder) or {}
         progress.published = earlier.get("examples", 0)
         again = earlier.get("state") == "complete" and earlier.get("size") == config.size
@@ -82,9 +84,10 @@ async def generate(
         run.note("running")
         try:
             await run.work(stop or StopSwitch())
-        except CodecLMError as error:
+        except (CodecLMError, asyncio.CancelledError) as error:
             with suppress(OutputError, JournalError):
-                run.note("stopped" if isinstance(error, Stopped) else "failed")
+                stopped = isinstance(error, Stopped | asyncio.CancelledError)
+                run.note("stopped" if stopped else "failed", error="" if stopped else str(error))
             raise
         manifest = run.note("complete")
         progress.phase = "done"
@@ -121,7 +124,7 @@ class _Run:
                 calls = self.progress.calls
                 async with connected(self.config.models, journal=self.journal, stop=stop, calls=calls) as models:
                     await self._generate(models, await self._pool(models, output), output)
-            except CodecLMError:
+            except (CodecLMError, asyncio.CancelledError):
                 # An earlier, longer run may have left more examples than this one came to.
                 if self.progress.kept >= self.progress.published:
                     with suppress(OutputError):  # what went wrong first is what to tell
@@ -196,9 +199,10 @@ class _Run:
         return (
             f"Stopped with {progress.kept} of {progress.size} examples: the last {progress.fruitless_slots} slots gave "
             f"none ({shares}, {progress.failed_slots} slots not decoded). If most were discarded, the target is nearly "
-            "as good as the strong model here: lower method.threshold. If most are duplicates, raise method.pool or add "
-            f"seeds. If most failed ({causes or 'none did'}), see {run_directory.FAILURES}. method.patience sets when to "
-            "give up."
+            "as good as the strong model here: `codeclm export --threshold` selects from what is recorded, and a lower "
+            "method.threshold makes more. If most are duplicates, raise method.pool or add seeds. If most failed "
+            f"({causes or 'none did'}), see {run_directory.FAILURES}. A new run_dir with a copy of this journal.sqlite "
+            "pays for nothing twice. method.patience sets when to give up."
         )
 
     def _add_failure(self, outcome: Outcome, output: Output) -> None:
@@ -222,10 +226,10 @@ class _Run:
         if time.monotonic() - self.noted[-1] > _NOTE_EVERY:
             self.note("running")
 
-    def note(self, state: str) -> dict[str, Any]:
+    def note(self, state: str, *, error: str = "") -> dict[str, Any]:
         """Write the manifest."""
         self.noted[:] = [time.monotonic()]
-        manifest = self._manifest(state)
+        manifest = self._manifest(state) | {"error": error}
         run_directory.write_manifest(self.folder, manifest)
         return manifest
 
@@ -255,9 +259,9 @@ def _window(config: RunConfig) -> int:
 def wanted_slots(progress: Progress, config: RunConfig, enough: int | None = None) -> int:
     """How many slots, from the first on, look needed now that ``progress.slots`` of them are known.
 
-    A function of the outcomes in slot order alone: which slots are begun, and so which calls are made, does not depend
-    on timing. ``enough`` is the number that sufficed when this very run was complete before: none beyond it is begun,
-    so that running a finished run again makes no call.
+    A function of the outcomes in slot order alone, so that which slots are begun does not depend on timing; how far the
+    last of them come before there is enough, does. ``enough`` is the number that sufficed when this very run was
+    complete before: none beyond it is begun, so that running a finished run again makes no call.
     """
     missing = config.size - progress.kept
     if missing <= 0:

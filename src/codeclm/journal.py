@@ -17,7 +17,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -99,6 +99,7 @@ class Journal:
         self.path = path
         self._pending: list[tuple[Any, ...]] = []
         self._committed: asyncio.Future[None] | None = None
+        self._totals: dict[tuple[str, str], CallTotal] | None = None
         with self._guarded():
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
@@ -128,8 +129,8 @@ class Journal:
             return None
         reply, finish_reason, prompt_tokens, completion_tokens, latency = row
         try:
-            text, reasoning, refusal = orjson.loads(zlib.decompress(reply, wbits=-zlib.MAX_WBITS))
-        except (zlib.error, ValueError):
+            text, reasoning, refusal = orjson.loads(zlib.decompress(reply))
+        except (zlib.error, ValueError, TypeError):
             return None  # a torn record is owed again
         return Completion(text, finish_reason, Usage(prompt_tokens, completion_tokens), reasoning, refusal, latency)
 
@@ -166,13 +167,24 @@ class Journal:
             self._db.execute("INSERT OR REPLACE INTO endpoints VALUES (?, ?)", (endpoint, orjson.dumps(traits)))
 
     def totals(self) -> list[CallTotal]:
-        """Recorded calls by stage and model."""
-        with self._guarded():
-            rows = self._db.execute(
-                "SELECT stage, model, count(*), sum(prompt_tokens), sum(completion_tokens), sum(latency) "
-                "FROM calls GROUP BY stage, model ORDER BY min(rowid)"
-            ).fetchall()
-        return [CallTotal(*row) for row in rows]
+        """Recorded calls by stage and model, in the order they first came; counted once, then kept up to date."""
+        if self._totals is None:
+            with self._guarded():
+                self._totals = {(total.stage, total.model): total for total in _counted(self._db)}
+        return list(self._totals.values())
+
+    def _count(self, rows: list[tuple[Any, ...]]) -> None:
+        if self._totals is not None:
+            for _, stage, model, _, prompt_tokens, completion_tokens, latency, _, _ in rows:
+                total = self._totals.get((stage, model)) or CallTotal(stage, model, 0, 0, 0, 0.0)
+                self._totals[stage, model] = CallTotal(
+                    stage,
+                    model,
+                    total.calls + 1,
+                    total.prompt_tokens + prompt_tokens,
+                    total.completion_tokens + completion_tokens,
+                    total.seconds + latency,
+                )
 
     def _commit(self) -> None:
         """Commit what this turn of the event loop put in, and tell everyone who waits for it."""
@@ -202,6 +214,7 @@ class Journal:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+        self._count(self._pending)
         self._pending.clear()
 
     def _prepare(self) -> None:
@@ -231,22 +244,39 @@ class Journal:
             raise JournalError(f"{self.path}: {_remedy(error)}") from error
 
 
+def recorded_totals(path: Path) -> list[CallTotal]:
+    """The calls in a journal that a run may be writing just now; none where it can't be read."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            return _counted(db)
+    except sqlite3.Error:
+        return []
+
+
+def _counted(db: sqlite3.Connection) -> list[CallTotal]:
+    rows = db.execute(
+        "SELECT stage, model, count(*), sum(prompt_tokens), sum(completion_tokens), sum(latency) "
+        "FROM calls GROUP BY stage, model ORDER BY min(rowid)"
+    )
+    return [CallTotal(*row) for row in rows]
+
+
 def _compress(data: bytes) -> bytes:
-    """Raw deflate with a small window: replies are short, and setting up a large one takes five times as long."""
-    deflate = zlib.compressobj(level=3, wbits=-12, memLevel=5)
+    """Deflate with a checksum and a small window: replies are short, and setting up a large one takes far longer."""
+    deflate = zlib.compressobj(level=3, wbits=12, memLevel=5)
     return deflate.compress(data) + deflate.flush()
 
 
 def _remedy(error: sqlite3.Error) -> str:
-    code = getattr(error, "sqlite_errorcode", None)
-    if code == sqlite3.SQLITE_FULL or (code and code & 0xFF == sqlite3.SQLITE_IOERR):
+    kind = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest tells kinds of corruption and the like apart
+    if kind in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return f"can't write ({error}). Make room on the disk and run again: recorded calls are not made again."
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+    if kind in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return (
             f"not a readable journal ({error}). If `sqlite3 journal.sqlite .recover` can save it, put the result in "
             "its place; otherwise move it away and the run makes its calls anew."
         )
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"another program holds it ({error}). Close that program and run again."
     return f"{error}. Check that the folder exists and that you may write in it."
 

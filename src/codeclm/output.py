@@ -55,7 +55,8 @@ class Output:
         """Write an outcome to the file of its status."""
         if outcome.status == "kept":
             self._write(run_directory.EXAMPLES, example_row(outcome))
-            self._write(run_directory.PREFERENCES, preference_row(outcome))
+            if outcome.final.whole:
+                self._write(run_directory.PREFERENCES, preference_row(outcome))
         elif outcome.status == "failed":
             self._write(run_directory.FAILURES, failure_row(outcome))
         else:
@@ -78,7 +79,7 @@ class Output:
         try:
             self._files[name].write(row_line(row))
         except OSError as error:
-            raise run_directory.unwritable(self._partial(name), error) from None
+            raise run_directory.unwritable(self.folder / name, error) from None
 
     def _partial(self, name: str) -> Path:
         return self.folder / f"{name}.partial"

@@ -60,7 +60,9 @@ async def _journey(
             if rounds[-1].passes(settings.threshold):
                 return Outcome(item, "kept", entry, basic, tuple(rounds))
             if len(rounds) == settings.iterations:
-                return Outcome(item, "discarded", entry, basic, tuple(rounds), reason="gap within the threshold")
+                return Outcome(
+                    item, "discarded", entry, basic, tuple(rounds), reason=rounds[-1].lack(settings.threshold)
+                )
             stage = "improve"
             rng = random.Random(f"{seed}/{item}/{len(rounds)}")
             instruction = await method.tailor(instruction, entry, strong=models.strong, settings=settings, rng=rng)

@@ -70,6 +70,7 @@ async def encode_seeds(
         try:
             return seed, await encode(seed, strong=strong, settings=settings)
         except CallFailed as error:
+            _stop_if_passing(error)
             nowhere = Entry("", Metadata("", ()), (seed.id,))
             reason = failure("encode", error)
             return seed, Outcome(f"seed-{number:06d}", "failed", nowhere, seed.instruction, failure=reason)
@@ -110,7 +111,14 @@ async def _verdict(pair: Metadata, *, strong: Client) -> bool | Failure:
     try:
         return await reasonable(pair, strong=strong)
     except CallFailed as error:
+        _stop_if_passing(error)
         return failure("mix_and_match", error)
+
+
+def _stop_if_passing(error: CallFailed) -> None:
+    """End the run on what another run may not meet: a pool that changes later would undo everything made from it."""
+    if error.retriable:
+        raise error
 
 
 def _entry_id(number: int) -> str:

@@ -146,7 +146,7 @@ class Comparison:
     @property
     def gap(self) -> float:
         """G(I) = S(strong) - S(target); positive where the strong model is better."""
-        return self.strong - self.target
+        return round(self.strong - self.target, 6)  # so that 8.3 - 5.3 is 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +171,16 @@ class Iteration:
     def passes(self, threshold: float) -> bool:
         """Whether the gap is larger than the threshold, strictly and either way, and the better answer is whole."""
         return abs(self.comparison.gap) > threshold and not self.better.truncated
+
+    def lack(self, threshold: float) -> str:
+        """Why it does not pass."""
+        wide = abs(self.comparison.gap) > threshold
+        return "the better answer was cut off" if wide else "gap within the threshold"
+
+    @property
+    def whole(self) -> bool:
+        """Whether neither answer was cut off, so that both can be trained on as a preference."""
+        return not (self.strong.truncated or self.target.truncated)
 
 
 @dataclass(frozen=True, slots=True)

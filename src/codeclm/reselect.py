@@ -16,11 +16,12 @@ from codeclm.config_files import load
 from codeclm.dataset.export import export_row, reselect, write_parquet, write_rows
 from codeclm.dataset.outcomes import example_row, outcome_from_row
 from codeclm.dataset.seeds import read_seeds
-from codeclm.errors import RunDirectoryError
+from codeclm.errors import ConfigError, RunDirectoryError
 from codeclm.records import Outcome
 from codeclm.select import Selector
 
 PARQUET = "parquet"
+PREFERENCES = "preferences"
 
 
 def export_run(
@@ -32,8 +33,22 @@ def export_run(
     the recorded scores, in slot order, up to the run's size. Raises ConfigError, InputError or RunDirectoryError.
     """
     if not (run_dir / run_directory.EXAMPLES).exists():
-        raise RunDirectoryError(f"{run_dir}: no {run_directory.EXAMPLES} here to export. Is it the run_dir of a run?")
+        raise RunDirectoryError(
+            f"{run_dir}: no {run_directory.EXAMPLES} here to export. Is it the run_dir of a run that has made some?"
+        )
+    if out and (out.suffix == ".parquet") != (format == PARQUET):
+        raise ConfigError(
+            f"{out}: --format {format} does not go into a file of that name. Did you mean --format parquet?"
+            if format != PARQUET
+            else f"{out}: Parquet goes into a file named .parquet."
+        )
+    if out and out.resolve() in {(run_dir / name).resolve() for name in run_directory.OWN_FILES}:
+        raise ConfigError(
+            f"{out}: is one of the run's own files, which an export must not replace. Choose another --out."
+        )
     examples = _recorded(run_dir) if threshold is None else _selected_anew(run_dir, threshold)
+    if format == PREFERENCES:
+        examples = (outcome for outcome in examples if outcome.final.whole)
     by = "" if threshold is None else f".threshold-{threshold:g}"
     if format == PARQUET:
         path = out or run_dir / f"examples{by}.parquet"
@@ -60,7 +75,10 @@ def _selected_anew(run_dir: Path, threshold: float) -> Iterator[Outcome]:
 
 def _place(outcome: Outcome) -> tuple[int, int]:
     slot, _, number = outcome.id.partition(".")
-    return int(slot), int(number or 0)
+    try:
+        return int(slot), int(number or 0)
+    except ValueError:
+        raise RunDirectoryError(f"the row with id {outcome.id!r:.60} is not one that a run wrote.") from None
 
 
 def _know_seeds(selector: Selector, config: RunConfig) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,11 @@ DISCARDED = "discarded.jsonl"
 FAILURES = "failures.jsonl"
 METADATA = "metadata.jsonl"
 
+LOCK = ".lock"
+OWN_FILES = (
+    CONFIG, JOURNAL, MANIFEST, CARD, EXAMPLES, PREFERENCES, DISCARDED, FAILURES, METADATA, LOCK,
+)  # fmt: skip
+
 # What may change between two runs on one directory without changing what the models answer.
 FREE_KEYS = frozenset(
     {
@@ -50,7 +55,7 @@ def held(config: RunConfig, inputs_sha256: str) -> Iterator[Path]:
         raise RunDirectoryError(
             f"{folder}: can't make the run directory ({error.strerror}). Choose another run_dir."
         ) from None
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -61,7 +66,6 @@ def held(config: RunConfig, inputs_sha256: str) -> Iterator[Path]:
         raise RunDirectoryError(f"{folder}: can't write there ({error.strerror}). Choose another run_dir.") from None
     try:
         _check_same_run(folder, config, inputs_sha256)
-        write(folder / CONFIG, dump(config).encode())
         yield folder
     finally:
         lock.release()
@@ -69,13 +73,15 @@ def held(config: RunConfig, inputs_sha256: str) -> Iterator[Path]:
 
 def is_held(folder: Path) -> bool:
     """Whether a run is at work in the directory now."""
-    if not (folder / ".lock").exists():
+    if not (folder / LOCK).exists():
         return False
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(blocking=False)
     except Timeout:
         return True
+    except OSError:  # a directory one may only read
+        return False
     lock.release()
     return False
 
@@ -90,7 +96,9 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         raise RunDirectoryError(
             f"{folder / MANIFEST}: not readable ({error}). Run the config again to have it anew."
         ) from None
-    return dict(manifest)
+    if not isinstance(manifest, dict) or "state" not in manifest:
+        raise RunDirectoryError(f"{folder / MANIFEST}: not the manifest of a run. Delete it and run again.")
+    return manifest
 
 
 def write(path: Path, content: bytes) -> None:
@@ -100,6 +108,8 @@ def write(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
         os.replace(partial, path)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
         raise unwritable(path, error) from None
 
 
@@ -134,9 +144,22 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def write_config(folder: Path, config: RunConfig) -> None:
+    """Write the configuration the directory belongs to from now on."""
+    write(folder / CONFIG, dump(config).encode())
+
+
 def _check_same_run(folder: Path, config: RunConfig, inputs_sha256: str) -> None:
+    if not (folder / JOURNAL).exists():
+        foreign = [name for name in OWN_FILES if name != LOCK and (folder / name).exists()]
+        if foreign:
+            raise RunDirectoryError(
+                f"{folder}: holds files that no run wrote ({', '.join(foreign)}) and a run would replace. "
+                "Choose a new run_dir."
+            )
+        return
     manifest = read_manifest(folder)
-    if not (folder / CONFIG).exists() or manifest is None:
+    if not (folder / CONFIG).exists() or manifest is None or _never_got_going(manifest):
         return
     elsewhere = "Choose another run_dir, or put the old value back."
     differing = differences(_settled(load(folder / CONFIG)), _settled(config), ignoring=FREE_KEYS)
@@ -153,6 +176,11 @@ def _check_same_run(folder: Path, config: RunConfig, inputs_sha256: str) -> None
             f"{folder}: the seeds (or metadata) file is not the one this run began with. {elsewhere} "
             "To go on with the old answers, copy the old run's journal.sqlite into the new run_dir."
         )
+
+
+def _never_got_going(manifest: dict[str, Any]) -> bool:
+    """Whether an earlier run made no call but the handshake, so that its config is no promise to anyone."""
+    return all(row["stage"] == "handshake" for row in manifest.get("calls", ()))
 
 
 def _settled(config: RunConfig) -> RunConfig:

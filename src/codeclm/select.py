@@ -9,19 +9,24 @@ memory stays flat. Outcomes must come in slot order: that, and nothing else, dec
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import sqlite3
+import tempfile
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Self
 
 from rensa import RMinHash  # type: ignore[attr-defined]  # it has no stubs
 
+from codeclm.errors import OutputError
 from codeclm.records import Outcome, Seed
 
-_HASHES = 64
+_HASHES = 128
 _SHINGLE = 3
+_FROM_ONE_BAND = 500  # texts looked at; a band that more share is boilerplate and says little
 # Scripts written without spaces are taken character by character.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
 
@@ -33,7 +38,7 @@ class Selector:
         self.selected = 0
         self._size = size
         self._near = near_duplicates
-        self._rows = _rows_per_band(near_duplicates)
+        self._rows, self._shared = _banding(near_duplicates)
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("CREATE TABLE texts (exact BLOB PRIMARY KEY, id TEXT, hashes BLOB)")
         self._db.execute("CREATE TABLE bands (band BLOB, text INTEGER, PRIMARY KEY (band, text)) WITHOUT ROWID")
@@ -64,6 +69,15 @@ class Selector:
 
     def _add(self, name: str, text: str) -> str:
         """Remember a text under a name, or say which one it repeats."""
+        try:
+            return self._seen(name, text)
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"the temporary file for finding duplicates can't be written ({error}). Make room in "
+                f"{tempfile.gettempdir()}, or set SQLITE_TMPDIR to a folder with more, and run again."
+            ) from None
+
+    def _seen(self, name: str, text: str) -> str:
         words = _WORD.findall(text.casefold()) or [text]
         exact = hashlib.blake2b(" ".join(words).encode("utf-8", "replace"), digest_size=16)
         found = self._db.execute("SELECT id FROM texts WHERE exact = ?", (exact.digest(),)).fetchone()
@@ -80,11 +94,13 @@ class Selector:
 
     def _nearest(self, hashes: array[int], bands: list[bytes]) -> str:
         """The earliest text seen that is near, and how near; empty when none is."""
-        candidates: set[tuple[int]] = set()
+        shared: Counter[int] = Counter()
         for band in bands:
-            candidates.update(self._db.execute("SELECT text FROM bands WHERE band = ?", (band,)))
-        for candidate in sorted(candidates):
-            name, stored = self._db.execute("SELECT id, hashes FROM texts WHERE rowid = ?", candidate).fetchone()
+            found = self._db.execute("SELECT text FROM bands WHERE band = ? LIMIT ?", (band, _FROM_ONE_BAND))
+            shared.update(text for (text,) in found)
+        for candidate in sorted(text for text, count in shared.items() if count >= self._shared):
+            row = self._db.execute("SELECT id, hashes FROM texts WHERE rowid = ?", (candidate,))
+            name, stored = row.fetchone()
             alike = sum(map(int.__eq__, hashes, array("I", stored))) / _HASHES
             if alike >= self._near:
                 return f"{alike:.2f} similar to {name}"
@@ -102,7 +118,12 @@ def _min_hashes(words: list[str]) -> array[int]:
     return array("I", sketch.digest())
 
 
-def _rows_per_band(similarity: float) -> int:
-    """The most rows a band may have for 95 % of the pairs of that similarity to share a band."""
-    rows = (count for count in (16, 8, 4, 2) if 1 - (1 - similarity**count) ** (_HASHES // count) >= 0.95)
-    return next(rows, 1)
+def _banding(similarity: float) -> tuple[int, int]:
+    """How many rows a band has and how many bands two texts must share: the strictest that 95 % of the pairs pass."""
+    for rows in (16, 8, 4, 2):
+        bands, each = _HASHES // rows, similarity**rows
+        for shared in (3, 2, 1):
+            missed = sum(math.comb(bands, k) * each**k * (1 - each) ** (bands - k) for k in range(shared))
+            if missed <= 0.05:
+                return rows, shared
+    return 1, 1

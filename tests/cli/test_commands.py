@@ -38,7 +38,8 @@ def test_an_unknown_command_or_option_is_bad_usage() -> None:
 def test_demo_makes_a_dataset_and_says_where_it_is(tmp_path: Path) -> None:
     done = codeclm("demo", "--size", "5", cwd=tmp_path)
     assert done.status == 0, done
-    assert "runs/demo/examples.jsonl" in done.out
+    assert "In runs/demo:\n  examples.jsonl" in done.out
+    assert "Next, on your own task: codeclm init" in done.out
     assert "for rehearsal, not for training" in done.out
     assert len(rows(tmp_path / "runs" / "demo" / "examples.jsonl")) == 5
 
@@ -147,7 +148,7 @@ def test_json_errors_are_events_too(tmp_path: Path) -> None:
 
 
 def test_a_run_that_fails_says_why_and_how_to_go_on(tmp_path: Path) -> None:
-    config = write_config(tmp_path, "simulator", method={"threshold": 9, "patience": 2, "iterations": 1})
+    config = write_config(tmp_path, "simulator", method={"threshold": 8.99, "patience": 2, "iterations": 1})
     done: Finished = codeclm("run", config)
     assert done.status == 1
     assert "method.threshold" in done.error

@@ -26,6 +26,7 @@ def rates(progress: Progress) -> Rates:
     """Ten seconds in which 300 calls were made and 10 examples kept."""
     found = Rates()
     progress.calls.made, progress.counts["kept"] = 7700, 203
+    progress.slots = 40
     found.sample(progress, 100.0)
     progress.calls.made, progress.counts["kept"] = 8000, 213
     found.sample(progress, 110.0)

@@ -132,7 +132,7 @@ async def test_a_base_model_gets_its_instruction_in_the_template(endpoint: Endpo
 @pytest.mark.parametrize(
     ("extra", "sent"),
     [
-        ({"top_p": 0.5, "temperature": 1}, {"top_p": 0.5, "temperature": 1}),
+        ({"top_p": 0.5, "seed": None}, {"top_p": 0.5, "seed": None}),
         ({"chat_template_kwargs": {"enable_thinking": False}}, {"chat_template_kwargs": {"enable_thinking": False}}),
         ({"logit_bias": {50256: -100}}, {"logit_bias": {"50256": -100}}),
     ],
@@ -271,6 +271,24 @@ async def test_an_account_without_credit_is_no_rate_limit(endpoint: Endpoint, cl
     error = await _failure(client())
     assert isinstance(error, QuotaExhausted)
     assert "Add credit" in str(error)
+
+
+async def test_an_account_without_credit_may_be_told_by_its_own_status(endpoint: Endpoint, client: MakeClient) -> None:
+    endpoint.answer({"error": {"message": "Insufficient Balance"}}, 402)  # DeepSeek, OpenRouter
+    assert isinstance(await _failure(client()), QuotaExhausted)
+
+
+async def test_one_prompt_that_moderation_forbids_does_not_stop_the_run(endpoint: Endpoint, client: MakeClient) -> None:
+    metadata = {"reasons": ["violence"], "flagged_input": "a fight", "provider_name": "p"}
+    endpoint.answer({"error": {"code": 403, "message": "Your input was flagged", "metadata": metadata}}, 403)
+    error = await _failure(client())  # OpenRouter
+    assert (error.cause, error.fatal) == ("content_filter", False)
+
+
+async def test_an_answer_that_broke_off_in_an_error_is_none(endpoint: Endpoint, client: MakeClient) -> None:
+    broken = _chat(message={"content": "half an ans"}, finish_reason="error") | {"error": {"code": 502}}  # OpenRouter
+    endpoint.answer(broken)
+    assert (await _failure(client())).retriable
 
 
 @pytest.mark.parametrize(
@@ -538,7 +556,10 @@ async def test_an_absurd_count_of_tokens_is_never_passed_on(
         ("\n <think>\n\n</think>\nb\n", "b", ""),
         ("<think>a</think>b</think>c", "b</think>c", "a"),
         ("<think>never ends", "", "never ends"),
-        ("opened by the template</think>b", "b", "opened by the template"),
+        ("opened by the template\n</think>\n\nb", "b", "opened by the template"),
+        ("the tag </think> ends it", "the tag </think> ends it", ""),
+        ("<thinking>a</thinking>b", "b", "a"),
+        ("[THINK]a[/THINK]b", "b", "a"),
         ("say <think> is a tag", "say <think> is a tag", ""),
         ("say <think>a</think> is a block", "say <think>a</think> is a block", ""),
     ],

@@ -22,7 +22,6 @@ DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
     name="codeclm",
-    help="Instruction-tuning data tailored to your task and your target model (CodecLM).",
     epilog="Start here: codeclm demo, then codeclm init.",
     no_args_is_help=True,
     add_completion=False,
@@ -55,6 +54,21 @@ class Distribution(enum.StrEnum):
     lognormal = "lognormal"
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from codeclm import __version__
+
+        typer.echo(f"codeclm {__version__}")
+        raise typer.Exit(DONE)
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which.")] = False,
+) -> None:
+    """Instruction-tuning data tailored to your task and your target model (CodecLM)."""
+
+
 @app.command()
 def demo(
     run_dir: Annotated[Path, typer.Option(help="Where to write the run.")] = Path("runs/demo"),
@@ -70,6 +84,8 @@ def demo(
 
     resume = shlex.join(["codeclm", "demo", "--run-dir", str(run_dir), "--size", str(size)])
     _run(demo_config(run_dir.resolve(), size), json=json, resume=resume)
+    if not json:
+        typer.echo("\nNext, on your own task: codeclm init my-task")
 
 
 @app.command()
@@ -101,7 +117,7 @@ def run(
     """
     from codeclm.config_files import load
 
-    with _errors():
+    with _errors(json=json):
         loaded = load(config, overrides or ())
     settings = [part for override in overrides or () for part in ("--set", override)]
     resume = shlex.join(["codeclm", "run", str(config), *settings])
@@ -123,7 +139,9 @@ def status(
 @app.command()
 def export(
     run_dir: Annotated[Path, typer.Argument(help="A run directory.")],
-    format: Annotated[Format, typer.Option("--format", help="What to write.")] = Format.messages,
+    format: Annotated[
+        Format, typer.Option("--format", metavar="FORMAT", help=f"One of {', '.join(Format)}.")
+    ] = Format.messages,
     out: Annotated[Path | None, typer.Option("--out", help="The file; by default in the run directory.")] = None,
     threshold: Annotated[
         float | None,
@@ -178,23 +196,31 @@ def _run(config: RunConfig, *, json: bool, resume: str) -> None:
 @contextmanager
 def _errors(*, json: bool = False, resume: str = "") -> Iterator[None]:
     """Print codeclm's own errors as one paragraph and leave with the exit status of their kind."""
-    from codeclm.errors import CodecLMError, ConfigError, InputError, RunDirectoryError, RunFailed, Stopped
+    from codeclm.errors import (
+        CodecLMError,
+        ConfigError,
+        InputError,
+        JournalError,
+        RunDirectoryError,
+        RunFailed,
+        Stopped,
+    )
 
     try:
         yield
     except CodecLMError as error:
+        from codeclm.cli.display import emit, printable
+
         if isinstance(error, Stopped):
             status = INTERRUPTED
         else:
             status = BAD_USAGE if isinstance(error, ConfigError | InputError | RunDirectoryError) else FAILED
         if json:
-            from codeclm.cli.display import emit
-
             emit({"event": "error", "kind": type(error).__name__, "message": str(error), "exit_status": status})
         elif status != INTERRUPTED:
             typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-            typer.echo(str(error), err=True)
-        if resume and status != BAD_USAGE and not json and not isinstance(error, RunFailed):
+            typer.echo(printable(str(error)), err=True)
+        if resume and status != BAD_USAGE and not json and not isinstance(error, RunFailed | JournalError):
             typer.echo(f"\nTo go on where it stopped: {resume}", err=True)
         raise typer.Exit(status) from None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import unicodedata
 from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
@@ -26,8 +27,11 @@ from codeclm.progress import Progress
 Style = Literal["panel", "lines", "json"]
 
 _INTERVALS: dict[Style, float] = {"panel": 0.25, "lines": 10.0, "json": 1.0}
+_SLOTS_FOR_ETA = 3
 _RATE_OVER = 20.0  # seconds that a rate is the mean of
 
+_WIDTH = 100
+_GENERATING = ("generate", "write", "done")
 _PHASES = {
     "connect": "connecting to the models",
     "encode": "encoding seeds",
@@ -51,10 +55,14 @@ class Rates:
 
     def __init__(self) -> None:
         self._samples: deque[_Sample] = deque()
+        self._phase = ""
 
     def sample(self, progress: Progress, now: float) -> None:
-        """Take note of where the run is at ``now`` (seconds of any steady clock)."""
+        """Take note of where the run is at ``now`` (seconds of any steady clock); each phase has rates of its own."""
         calls = progress.calls
+        if progress.phase != self._phase and progress.phase in ("encode", "generate"):
+            self._samples.clear()
+        self._phase = progress.phase
         tokens = calls.prompt_tokens + calls.completion_tokens
         self._samples.append(_Sample(now, calls.made, tokens, progress.kept))
         while len(self._samples) > 2 and now - self._samples[1].at > _RATE_OVER:
@@ -70,7 +78,8 @@ class Rates:
     def eta(self, progress: Progress) -> float | None:
         """Seconds until the run has its size at the present rate; None while there is no telling."""
         rate = self.per_second("kept")
-        return (progress.size - progress.kept) / rate if rate > 0 else None
+        known = rate > 0 and progress.slots >= _SLOTS_FOR_ETA
+        return (progress.size - progress.kept) / rate if known else None
 
 
 class Display:
@@ -88,6 +97,7 @@ class Display:
     def watch(self, progress: Progress) -> None:
         """Begin to show this Progress."""
         self._progress = progress
+        self._rates.sample(progress, time.monotonic())
 
     def __enter__(self) -> Self:
         if self._live:
@@ -100,35 +110,49 @@ class Display:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        if self._progress:
+        if self._progress and (kind is None or self._progress.calls.made):
             self._show(self._progress)
         if self._live:
             self._live.stop()
 
+    def leave_at_once(self, text: str) -> None:
+        """Give the terminal back and say a last line; for a process about to end without ceremony."""
+        if self._live:
+            self._console.show_cursor(True)
+        self.say(f"\n{text}")
+
     def say(self, text: str) -> None:
         """A line for a person, above the panel; nothing in the JSON style."""
         if self._style != "json":
-            self._console.print(text, markup=False, highlight=False)
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _tick(self) -> None:
         while not self._ended.wait(_INTERVALS[self._style]):
             if self._progress:
-                self._show(self._progress)
+                try:
+                    self._show(self._progress)
+                except BrokenPipeError:  # whoever read along has left; the run goes on
+                    self._ended.set()
 
     def _show(self, progress: Progress) -> None:
         self._rates.sample(progress, time.monotonic())
         if self._live:
-            self._live.update(panel(progress, self._rates), refresh=True)
+            self._live.update(panel(progress, self._rates, wide=self._console.width > _WIDTH), refresh=True)
         elif self._style == "json":
             emit(event(progress, self._rates))
         else:
-            self._console.print(line(progress, self._rates), markup=False, highlight=False)
+            self._console.print(line(progress, self._rates), markup=False, highlight=False, soft_wrap=True)
 
 
 def emit(values: dict[str, Any]) -> None:
     """Write one JSON event to standard output."""
     sys.stdout.buffer.write(orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE))
     sys.stdout.flush()
+
+
+def printable(text: str) -> str:
+    """Text from anywhere without what a terminal would obey rather than show."""
+    return "".join(c for c in text if c == "\n" or unicodedata.category(c)[0] != "C")
 
 
 def event(progress: Progress, rates: Rates) -> dict[str, Any]:
@@ -153,23 +177,19 @@ def event(progress: Progress, rates: Rates) -> dict[str, Any]:
 def line(progress: Progress, rates: Rates) -> str:
     """The run's state as one line of text."""
     calls = progress.calls
-    if progress.phase in ("generate", "write", "done"):
-        where = f"{progress.kept} of {progress.size} kept"
-    else:
-        where = f"{progress.encoded} of {progress.seeds} seeds"
+    done, total = _where(progress)
+    where = f"{done} of {total} {'kept' if progress.phase in _GENERATING else 'seeds encoded'}"
     failures = f", failures: {_counts(progress.failures_by_cause)}" if progress.failures_by_cause else ""
     return (
-        f"{_PHASES[progress.phase]}: {where}, {calls.made} calls made, {calls.replayed} replayed, "
-        f"{calls.in_flight} in flight, {rates.per_second('calls'):.1f} calls/s{failures}, {_eta(progress, rates)}"
+        f"{_PHASES[progress.phase]}: {where}, {calls.made} calls made, {calls.replayed} answered from the journal, "
+        f"{calls.in_flight} in flight, {_speed(progress, rates):.1f} calls/s{failures}, {_eta(progress, rates)}"
     )
 
 
-def panel(progress: Progress, rates: Rates) -> Panel:
-    """The run's state as a panel for a terminal of any width from 40 columns."""
+def panel(progress: Progress, rates: Rates, *, wide: bool = False) -> Panel:
+    """The run's state as a panel for a terminal of any width from 40 columns; ``wide`` ones need not be filled."""
     calls = progress.calls
-    done, total = (progress.kept, progress.size)
-    if progress.phase in ("connect", "encode", "mix"):
-        done, total = progress.encoded, max(progress.seeds, 1)
+    done, total = _where(progress)
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="dim", no_wrap=True)
     rows.add_column(overflow="fold")
@@ -179,7 +199,7 @@ def panel(progress: Progress, rates: Rates) -> Panel:
     rows.add_row("kept", Text(_counts(by_iteration) or "none yet"))
     rows.add_row("not kept", Text(_counts(counts) or "none"))
     rows.add_row(
-        "calls", Text(f"{calls.made:,} made, {calls.replayed:,} replayed, {calls.in_flight} in flight{retries}")
+        "calls", Text(f"{calls.made:,} made, {calls.replayed:,} from the journal, {calls.in_flight} in flight{retries}")
     )
     rows.add_row("speed", Text(f"{rates.per_second('calls'):,.1f} calls/s, {rates.per_second('tokens'):,.0f} tokens/s"))
     if progress.failures_by_cause:
@@ -190,7 +210,21 @@ def panel(progress: Progress, rates: Rates) -> Panel:
     head.add_row(Text(f"{_PHASES[progress.phase]}  {done:,} of {total:,}", style="bold"), _eta(progress, rates))
     bar = Table.grid(expand=True)  # a bar by itself does not end its line
     bar.add_row(ProgressBar(total=total, completed=min(done, total)))
-    return Panel(Group(head, bar, rows), title="codeclm", padding=(0, 1))
+    return Panel(Group(head, bar, rows), title="codeclm", padding=(0, 1), width=_WIDTH if wide else None)
+
+
+def _where(progress: Progress) -> tuple[int, int]:
+    """What the bar shows: examples of the size, or seeds encoded before there can be any."""
+    if progress.phase in _GENERATING:
+        return progress.kept, progress.size
+    return progress.encoded, max(progress.seeds, 1)
+
+
+def _speed(progress: Progress, rates: Rates) -> float:
+    """Calls per second now; of the whole run once it is done."""
+    if progress.phase == "done":
+        return progress.calls.made / max(time.monotonic() - progress.started, 1e-9)
+    return rates.per_second("calls")
 
 
 def duration(seconds: float) -> str:
@@ -209,4 +243,5 @@ def _eta(progress: Progress, rates: Rates) -> str:
 
 
 def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    # A copy: the run adds to the counts meanwhile.
+    return ", ".join(f"{count:,} {name}" for name, count in dict(counts).items())

@@ -22,13 +22,17 @@ _INTERRUPTED = 130
 
 def run_in_terminal(config: RunConfig, *, json: bool) -> None:
     """Run ``config`` with a display and say what came out. Raises the run's CodecLMError, Stopped after Ctrl-C."""
-    console = Console(stderr=not json and False)
+    console = Console()
     style: Style = "json" if json else "panel" if console.is_terminal else "lines"
     with Display(style, console) as display:
         try:
             result = asyncio.run(_run(config, display))
         except Stopped:
-            display.say("Stopped. Every finished call is recorded.")
+            found = run_directory.read_manifest(config.run_dir) or {}
+            display.say(
+                f"Stopped: {found.get('examples', 0)} examples are in {_short(config.run_dir / run_directory.EXAMPLES)}, "
+                "and every call that ended is recorded."
+            )
             raise
     if json:
         emit({"event": "done", "run_dir": str(result.run_dir), "manifest": result.manifest})
@@ -43,9 +47,9 @@ async def _run(config: RunConfig, display: Display) -> RunResult:
         if stop.pressed:
             os._exit(
                 _INTERRUPTED
-            )  # as safe as any kill: calls are recorded as they end, files are moved in place whole
+            )
         stop.press()
-        display.say("Stopping: calls in flight end first. Ctrl-C again leaves at once.")
+        display.say("Stopping: calls in flight end first. A second Ctrl-C (or signal) leaves at once.")
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -65,13 +69,17 @@ def say_result(result: RunResult, config: RunConfig, console: Console) -> None:
         f"({counts['discarded']} discarded, {counts['failed']} failed, {counts['duplicate']} duplicates, "
         f"{counts['surplus']} beyond the size).\n"
         f"{first / kept:.0%} passed as first written; mean gap {manifest['mean_gap']:.1f} of 9. "
-        f"{calls:,} calls, {tokens:,} tokens.",
+        f"{calls:,} calls and {tokens:,} tokens since the run directory was made.\n\n"
+        f"In {_short(folder)}:",
         highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
     files = Table.grid(padding=(0, 2))
+    files.add_column(no_wrap=True)
     for name, what in _FILES.items():
         if (folder / name).exists():
-            files.add_row(Text(f"  {_short(folder / name)}"), Text(what, style="dim"))
+            files.add_row(Text(f"  {name}"), Text(what, style="dim"))
     console.print(files)
     if SIMULATOR in (config.models.strong.base_url, config.models.target.base_url):
         console.print("Simulated models wrote this: for rehearsal, not for training.", style="yellow")

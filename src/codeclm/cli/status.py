@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from codeclm import run_directory
-from codeclm.cli.display import emit
+from codeclm.cli.display import emit, printable
 from codeclm.errors import RunDirectoryError
+from codeclm.journal import as_row, recorded_totals
 
 
 def print_status(folder: Path, *, json: bool) -> None:
@@ -21,12 +22,21 @@ def print_status(folder: Path, *, json: bool) -> None:
         raise RunDirectoryError(f"{folder}: no run here: there is no {run_directory.MANIFEST}. Is it the run_dir?")
     if manifest["state"] == "running" and not run_directory.is_held(folder):
         manifest["state"] = "killed"
+    # A running run writes its manifest now and then, and its calls at once.
+    manifest["calls"] = [as_row(total) for total in recorded_totals(folder / run_directory.JOURNAL)]
     if json:
         emit(manifest)
         return
     console = Console()
     counts = manifest["counts"]
-    console.print(f"{_STATES[manifest['state']]}: {counts['kept']} of {manifest['size']} examples", highlight=False)
+    state = _STATES.get(manifest["state"], manifest["state"])
+    console.print(
+        f"{state}: {counts['kept']} of {manifest['size']} examples; {manifest['examples']} in {run_directory.EXAMPLES}",
+        highlight=False,
+        markup=False,
+    )
+    if manifest.get("error"):
+        console.print(printable(manifest["error"]), style="yellow", markup=False, highlight=False)
     for table in (_outcomes(manifest), _calls(manifest)):
         console.print(table)
 
@@ -48,7 +58,7 @@ def _outcomes(manifest: dict[str, Any]) -> Table:
     for number, count in manifest["kept_by_iteration"].items():
         rows.add_row(Text(f"kept at iteration {number}", style="dim"), Text(f"{count:,}"))
     for cause, count in manifest["failures_by_cause"].items():
-        rows.add_row(Text(f"failed: {cause}", style="yellow"), Text(f"{count:,}"))
+        rows.add_row(Text(f"failures: {cause}", style="yellow"), Text(f"{count:,}"))
     return rows
 
 

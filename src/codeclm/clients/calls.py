@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from codeclm.errors import Stopped
@@ -24,6 +25,16 @@ class Calls:
     completion_tokens: int = 0
     retries: Counter[str] = field(default_factory=Counter)
     under_way: dict[bytes, asyncio.Task[Completion]] = field(default_factory=dict)
+
+    def ended(self, key: bytes) -> Callable[[asyncio.Task[Completion]], None]:
+        """What to do when the call filed under ``key`` ends; its error counts as seen, since its askers may be gone."""
+
+        def forget(call: asyncio.Task[Completion]) -> None:
+            del self.under_way[key]
+            if not call.cancelled():
+                call.exception()
+
+        return forget
 
     async def drain(self) -> None:
         """Wait until every call under way has ended, well or badly."""

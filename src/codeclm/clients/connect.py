@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
+from typing import Any
 
 import aiohttp
 
@@ -27,6 +28,8 @@ from codeclm.records import Request
 
 # Few, so that a wrong base_url is told at once.
 _HANDSHAKE_RETRIES = 2
+# After the handshake: so many refused keys, unknown models or broken connections in a row are put down to the calls.
+_TOLERATED = 4
 # Samples of the probe that ask for JSON, well after those that learn the parameters.
 _FIRST_STYLE = 100
 _STYLES: tuple[ResponseFormat, ...] = ("json_schema", "json_object")
@@ -58,18 +61,19 @@ class Connections:
             http.traits = Traits(**remembered)
         if config.reply_form != "auto":
             http.traits = _with_form(http.traits, config)
-        return self._layered(http, key, retries=config.retries)
+        return self._layered(http, key, retries=config.retries, tolerated=_TOLERATED)
 
-    def _layered(self, http: HttpClient, key: bytes, *, retries: int) -> Client:
+    def _layered(self, http: HttpClient, key: bytes, *, retries: int, tolerated: int = 0) -> Client:
         model = http.config.model
         places = self.places.setdefault((http.url, model), Places(http.config.max_in_flight))
         limited = Limited(http, places=places, stop=self.stop, calls=self.calls)
-        retrying = Retrying(limited, retries=retries, sleep=self.stop.sleep, calls=self.calls)
+        retrying = Retrying(limited, retries=retries, sleep=self.stop.sleep, calls=self.calls, tolerated=tolerated)
         return Journaled(retrying, journal=self.journal, endpoint=key, model=model, calls=self.calls)
 
     async def _handshake(self, http: HttpClient, key: bytes) -> Traits:
         """How the endpoint wants to be spoken to; raises CallFailed when it can't be spoken to at all."""
-        await self._learn_parameters(http, key)
+        client = self._layered(http, key, retries=min(http.config.retries, _HANDSHAKE_RETRIES))
+        await _learn_parameters(http, client)
         plain = http.traits
         if http.config.api == "chat" and http.config.reply_form != "text":
             client = self._layered(http, key, retries=http.config.retries)
@@ -79,19 +83,33 @@ class Connections:
                     return http.traits
         return plain
 
-    async def _learn_parameters(self, http: HttpClient, key: bytes) -> None:
-        """Drop or rename, one after another, the parameters that the endpoint's refusals name."""
-        client = self._layered(http, key, retries=min(http.config.retries, _HANDSHAKE_RETRIES))
-        # Each way of speaking is a sample of its own: a run killed here learns the same from its recorded calls.
-        for sample in count():
-            try:
-                await client.complete(replace(_probe_request(client), sample=sample))
+
+async def _learn_parameters(http: HttpClient, client: Client) -> None:
+    """Leave ``http`` with the fewest changes to the usual parameters that the endpoint accepts.
+
+    A refusal may name fields only to list what is valid, so each change it suggests is tried alone, then all together.
+    Each way of speaking is a sample of its own: a run killed here learns the same from its recorded calls.
+    """
+    samples = count()
+    refusal = await _refusal(client, next(samples))
+    while refusal:
+        usual = http.traits
+        changes = _suggested(usual, refusal.raw)
+        if not changes:
+            raise refusal
+        together = {name: value for change in changes for name, value in change.items()}
+        for change in (*changes, together):
+            http.traits = replace(usual, **change)
+            if not (refusal := await _refusal(client, next(samples))):
                 return
-            except RejectedRequest as error:
-                adapted = _adapted(http.traits, error.raw)
-                if adapted == http.traits:
-                    raise
-                http.traits = adapted
+
+
+async def _refusal(client: Client, sample: int) -> RejectedRequest | None:
+    try:
+        await client.complete(replace(_probe_request(client), sample=sample))
+    except RejectedRequest as error:
+        return error
+    return None
 
 
 async def _keeps_to_json(client: Client, sample: int) -> bool:
@@ -111,15 +129,14 @@ def _probe_request(client: Client) -> Request:
     return Request(question.messages(client.form), 0.0, question.schema, stage="handshake")
 
 
-def _adapted(traits: Traits, refusal: str) -> Traits:
+def _suggested(traits: Traits, refusal: str) -> list[dict[str, Any]]:
+    """The changes to the traits that a refusal's text may be asking for, each by itself."""
     refusal = refusal.lower()
+    changes: list[dict[str, Any]] = []
     if "max_completion_tokens" in refusal and traits.tokens_field == "max_tokens":
-        return replace(traits, tokens_field="max_completion_tokens")
-    if "temperature" in refusal and traits.temperature:
-        return replace(traits, temperature=False)
-    if "seed" in refusal and traits.seed:
-        return replace(traits, seed=False)
-    return traits
+        changes.append({"tokens_field": "max_completion_tokens"})
+    changes += [{name: False} for name in ("temperature", "seed") if name in refusal and getattr(traits, name)]
+    return changes
 
 
 def _with_form(traits: Traits, config: ModelConfig) -> Traits:

@@ -29,6 +29,7 @@ from codeclm.errors import (
     CallFailed,
     CannotConnect,
     ConfigError,
+    ContentFiltered,
     MalformedBody,
     QuotaExhausted,
     RateLimited,
@@ -41,11 +42,19 @@ from codeclm.records import Completion, FinishReason, ReplyForm, Request, Usage
 
 ResponseFormat = Literal["none", "json_schema", "json_object"]
 
-_FINISH: dict[str | None, FinishReason] = {
-    "length": "length",
-    "max_tokens": "length",
-    "content_filter": "content_filter",
+_FINISH: dict[str, FinishReason] = {
+    **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "tool_calls", "function_call"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), "length"),
+    **dict.fromkeys(("content_filter", "safety"), "content_filter"),
 }
+# How models open and close their thinking.
+_THINKING = (
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+)
+_LONE_CLOSING = re.compile(r"(?:\A|\n)[ \t]*</think>[ \t]*\n")
 _RAW = 2000  # characters kept of what a server said
 _MOST_TOKENS = 2**53
 _RETRY_AFTER_HEADERS = ("retry-after", "llm_provider-retry-after")
@@ -148,7 +157,7 @@ class HttpClient:
             usage = usage if isinstance(usage, dict) else {}
             return Completion(
                 text=text,
-                finish_reason=_FINISH.get(choice.get("finish_reason"), "stop"),
+                finish_reason=_FINISH[(choice.get("finish_reason") or "stop").lower()],
                 usage=Usage(_tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))),
                 reasoning=thinking,
                 refusal=_text(message.get("refusal")),
@@ -163,10 +172,14 @@ class HttpClient:
     def _error(self, status: int, headers: Mapping[str, str], text: str) -> CallFailed:
         raw = self._clean(text)
         said = f"{self._where()}: HTTP {status}: {_said(raw)}"
+        if status == 403 and re.search("moderation|flagged", raw):
+            return ContentFiltered(said, raw=raw)
         if status in (401, 403):
             variable = self.config.api_key_env
             hint = f"Check the key in {variable}" if variable else f"Set models.{self.name}.api_key_env"
             return AuthFailed(f"{said} {hint}.", raw=raw)
+        if status == 402 or "credit balance is too low" in raw:
+            return QuotaExhausted(f"{said} Add credit to the account and run again.", raw=raw)
         if status == 404:
             hint = f"Is `{self.config.model}` served there, and does base_url end in the API's version (…/v1)?"
             return UnknownModel(f"{said} {hint}", raw=raw)
@@ -177,7 +190,7 @@ class HttpClient:
         if status == 408:
             return TimedOut(said, raw=raw)
         # llama-cpp-python answers 500 to a response format it does not know; waiting mends nothing there.
-        if status >= 500 and "response_format" not in raw:
+        if status > 500 or (status == 500 and "response_format" not in raw):
             return ServerFailed(said, raw=raw, retry_after=retry_after(headers))
         return RejectedRequest(said, raw=raw)
 
@@ -214,16 +227,16 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def split_reasoning(text: str) -> tuple[str, str]:
     """An answer and the thinking that was written before it.
 
-    Thinking is a leading ``<think>`` block; one that never ends leaves no answer. Some chat templates open the block
-    themselves, so text before a lone ``</think>`` is thinking too.
+    Thinking is a leading block in tags; one that never ends leaves no answer. Some chat templates open the block
+    themselves, so text before a ``</think>`` that has a line to itself is thinking too, where none was opened.
     """
     stripped = text.lstrip()
-    if stripped.startswith("<think>"):
-        thinking, _, answer = stripped.removeprefix("<think>").partition("</think>")
-        return answer.strip(), thinking.strip()
-    if "</think>" in text and "<think>" not in text:
-        thinking, _, answer = text.partition("</think>")
-        return answer.strip(), thinking.strip()
+    for opening, closing in _THINKING:
+        if stripped.startswith(opening):
+            thinking, _, answer = stripped.removeprefix(opening).partition(closing)
+            return answer.strip(), thinking.strip()
+    if "<think>" not in text and (lone := _LONE_CLOSING.search(text)):
+        return text[lone.end() :].strip(), text[: lone.start()].strip()
     return text, ""
 
 

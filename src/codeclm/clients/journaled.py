@@ -30,7 +30,7 @@ class Journaled(Layer):
                 self._calls.replayed += 1
                 return recorded
             call = self._calls.under_way[key] = asyncio.create_task(self._make(key, request))
-            call.add_done_callback(lambda _: self._calls.under_way.pop(key))
+            call.add_done_callback(self._calls.ended(key))
         # Shielded: whoever gives up waiting must not take the answer from the others, nor lose one that is paid for.
         return await asyncio.shield(call)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -123,7 +123,7 @@ def _decide(outcome: Outcome, threshold: float) -> Outcome:
             return replace(outcome, status="kept", iterations=outcome.iterations[:number], reason="")
     if outcome.status == "discarded":
         return outcome
-    return replace(outcome, status="discarded", reason="gap within the threshold")
+    return replace(outcome, status="discarded", reason=outcome.final.lack(threshold))
 
 
 @contextmanager
@@ -142,4 +142,5 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
             "Check that the folder exists, may be written to and has space left, and run again."
         ) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)

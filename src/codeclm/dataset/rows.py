@@ -118,7 +118,9 @@ def _read(path: Path, zipped: bool) -> bytes:
         data = path.read_bytes()
         data = gzip.decompress(data) if zipped else data
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file. Check the path; it was read from {Path.cwd()}.") from None
+        raise InputError(
+            f"{path}: there is no such file. In a config, paths are taken from the config's folder."
+        ) from None
     except IsADirectoryError:
         raise InputError(f"{path}: this is a folder. Name one file in it.") from None
     except (OSError, EOFError, zlib.error) as error:

@@ -84,6 +84,10 @@ def _text_of(value: object, name: str) -> str:
             raise BadRow(f"`{name}` holds {describe(message)}, expected messages with `role` and `content`")
         if message.get("role", message.get("from")) in ("user", "human"):
             text = message.get("content", message.get("value"))
+            if isinstance(text, list):  # the parts that chat APIs also take
+                text = "".join(
+                    part["text"] for part in text if isinstance(part, dict) and isinstance(part.get("text"), str)
+                )
             if not isinstance(text, str):
                 raise BadRow(f"the first user message in `{name}` is {describe(text)}, expected a text")
             return text
