@@ -28,11 +28,9 @@ def run_in_terminal(config: RunConfig, *, json: bool) -> None:
         try:
             result = asyncio.run(_run(config, display))
         except Stopped:
-            found = run_directory.read_manifest(config.run_dir) or {}
-            display.say(
-                f"Stopped: {found.get('examples', 0)} examples are in {_short(config.run_dir / run_directory.EXAMPLES)}, "
-                "and every call that ended is recorded."
-            )
+            made = (run_directory.read_manifest(config.run_dir) or {}).get("examples", 0)
+            where = _short(config.run_dir / run_directory.EXAMPLES)
+            display.say(f"Stopped: {made} examples are in {where}, and every call that ended is recorded.")
             raise
     if json:
         emit({"event": "done", "run_dir": str(result.run_dir), "manifest": result.manifest})
@@ -45,9 +43,9 @@ async def _run(config: RunConfig, display: Display) -> RunResult:
 
     def interrupt() -> None:
         if stop.pressed:
-            os._exit(
-                _INTERRUPTED
-            )
+            # As safe as any kill: calls are recorded as they end, files are moved in place whole.
+            display.leave_at_once("Left at once: what was in flight is lost, every call that ended is recorded.")
+            os._exit(_INTERRUPTED)
         stop.press()
         display.say("Stopping: calls in flight end first. A second Ctrl-C (or signal) leaves at once.")
 
