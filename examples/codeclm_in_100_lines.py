@@ -104,6 +104,8 @@ def codeclm(url, seeds, size):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit("usage: python codeclm_in_100_lines.py BASE_URL SEEDS.jsonl SIZE")
     base_url, seeds_file, wanted = sys.argv[1:]
     with open(seeds_file, encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]

@@ -100,16 +100,20 @@ class Finished:
         return " ".join(self.err.split())
 
 
-def run_until(config: Path, reached: Callable[[], bool], number: signal.Signals, *more: str) -> int:
-    """Start `codeclm run`, send it a signal as soon as ``reached`` says so, and return its exit status."""
-    process = subprocess.Popen(
-        [*CODECLM, "run", str(config), *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environment()
-    )
-    while process.poll() is None:
-        if reached():
-            process.send_signal(number)
-            break
-    return process.wait()
+def run_until(config: Path, reached: Callable[[], bool], number: signal.Signals, *, said: Path | None = None) -> int:
+    """Start `codeclm run`, send it a signal as soon as ``reached`` says so, and return its exit status.
+
+    What it prints goes to the file ``said``.
+    """
+    with open(said or os.devnull, "wb") as output:
+        process = subprocess.Popen(
+            [*CODECLM, "run", str(config)], stdout=output, stderr=subprocess.STDOUT, env=_environment()
+        )
+        while process.poll() is None:
+            if reached():
+                process.send_signal(number)
+                break
+        return process.wait()
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

@@ -105,8 +105,12 @@ def test_ctrl_c_ends_calls_in_flight_writes_what_is_kept_and_loses_nothing(
     unbroken, calls = run_at(simulator, tmp_path / "unbroken", size=30, max_in_flight=4)
     config = write_config(tmp_path / "stopped", simulator.base_url, size=30, max_in_flight=4)
     simulator.reset()
-    status = run_until(config, lambda: bool(simulator.stats()["calls"] > calls * 0.7), signal.SIGINT)
+    said = tmp_path / "said"
+    status = run_until(config, lambda: bool(simulator.stats()["calls"] > calls * 0.7), signal.SIGINT, said=said)
     assert status == 130
+    assert "Stopped: " in said.read_text()
+    assert "To go on where it stopped: codeclm run" in said.read_text()
+    assert "Traceback" not in said.read_text()
     stopped = manifest(tmp_path / "stopped" / "run")
     assert stopped["state"] == "stopped"
     recorded = sum(row["calls"] for row in stopped["calls"])

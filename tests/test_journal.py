@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from codeclm import journal as journal_module
 from codeclm.config import ModelConfig
 from codeclm.errors import JournalError
-from codeclm.journal import CallTotal, Journal, call_key, endpoint_key
+from codeclm.journal import CallTotal, Journal, call_key, endpoint_key, recorded_totals
 from codeclm.records import Completion, FinishReason, Message, Request, Schema, Usage
 
 MakeModel = Callable[..., ModelConfig]
@@ -476,3 +476,33 @@ def test_a_step_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
             Journal(tmp_path / "j")
     with Journal(tmp_path / "j") as journal:
         assert journal._db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'half'").fetchone() == (0,)
+
+
+async def test_a_flipped_bit_in_a_reply_is_noticed_and_the_call_owed_again(tmp_path: Path) -> None:
+    text = "the quick brown fox jumps over the lazy dog, again and again; " * 5
+    with Journal(tmp_path / "j") as journal:
+        await _put(journal, 1, Completion(text))
+    with closing(sqlite3.connect(tmp_path / "j")) as db:
+        key, reply = db.execute("SELECT key, reply FROM calls").fetchone()
+    seen = set()
+    for bit in range(0, 8 * len(reply), 3):
+        flipped = bytearray(reply)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with closing(sqlite3.connect(tmp_path / "j")) as db, db:
+            db.execute("UPDATE calls SET reply = ?", (bytes(flipped),))
+        with Journal(tmp_path / "j") as journal:
+            found = journal.get(key)
+            seen.add(found.text if found else None)
+    assert seen <= {None, text}
+
+
+async def test_totals_are_the_same_counted_along_and_counted_anew(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        assert journal.totals() == []
+        for number in range(5):
+            await _put(journal, number, Completion("x", usage=Usage(number, 2), latency=0.5))
+        along = journal.totals()
+        assert along == recorded_totals(tmp_path / "j")
+    with Journal(tmp_path / "j") as journal:
+        assert journal.totals() == along
+    assert recorded_totals(tmp_path / "nowhere") == []

@@ -12,7 +12,7 @@ from tests.running import BUNDLED_SEEDS, rows
 from tests.world_client import WorldClient
 
 from codeclm.config import MethodConfig
-from codeclm.errors import AuthFailed
+from codeclm.errors import AuthFailed, RateLimited
 from codeclm.pool import Known, Pool, encode_seeds, mix
 from codeclm.records import Completion, Entry, Metadata, Outcome, Request, Seed
 
@@ -129,3 +129,18 @@ def test_every_entry_gets_an_equal_share_of_the_slots(count: int, seed: int) -> 
         assert {one.entry for one in turn} == set(pool.entries)
         assert {one.chunk for one in turn} == {chunk}
     assert [slot(n).entry for n in range(count)] == [slot(count + n).entry for n in range(count)]
+
+
+@pytest.mark.parametrize("stage", ["encode", "reasonable"])
+async def test_a_passing_fault_ends_the_run_rather_than_leave_a_pool_that_the_next_run_would_change(stage: str) -> None:
+    def twist(request: Request, completion: Completion) -> Completion:
+        if request.stage == stage:
+            raise RateLimited("HTTP 429")
+        return completion
+
+    async def pool() -> None:
+        known, _ = await encoded(SEEDS, WorldClient(twist=twist))
+        await mix(known, strong=WorldClient(twist=twist), settings=settings(pool=30), seed=0)
+
+    with pytest.raises(RateLimited):
+        await pool()

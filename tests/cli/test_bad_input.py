@@ -190,6 +190,34 @@ def test_hostile_seeds_are_only_ever_data(tmp_path: Path, simulator: SimulatorPr
     assert not any(row["use_case"] == "crime" for row in pool)
 
 
+def test_status_of_a_killed_run_knows_its_calls(tmp_path: Path) -> None:
+    with simulator_process("latency=0.01") as slow:
+        config = write_config(tmp_path, slow.base_url, size=50, max_in_flight=4)
+        run_until(config, lambda: bool(slow.stats()["calls"] > 60), signal.SIGKILL)
+    done = codeclm("status", tmp_path / "run", "--json")
+    assert done.status == 0
+    found = json.loads(done.out)
+    assert found["state"] == "killed"
+    assert sum(row["calls"] for row in found["calls"]) > 50
+
+
+def test_one_prompt_that_an_endpoint_forbids_fails_alone(tmp_path: Path) -> None:
+    with simulator_process("rate_refused=0.02") as refusing:
+        done = codeclm("run", write_config(tmp_path, refusing.base_url, size=20))
+    assert done.status == 0, done
+    causes = {row["cause"] for row in rows(tmp_path / "run" / "failures.jsonl")}
+    assert causes == {"refused"}
+    assert manifest(tmp_path / "run")["failures_by_cause"]["refused"] >= len(causes)
+
+
+def test_what_a_server_says_cannot_steer_the_terminal(tmp_path: Path, simulator: SimulatorProcess) -> None:
+    config = write_config(tmp_path, simulator.base_url)
+    done = codeclm("run", config, "--set", 'models.strong.model="a\\e]0;owned\\a\\e[2Jb"')
+    assert done.status == 1
+    assert "\x1b" not in done.err
+    assert "\x07" not in done.err
+
+
 def test_a_terminated_run_ends_like_an_interrupted_one(tmp_path: Path) -> None:
     with simulator_process("latency=0.01") as slow:
         config = write_config(tmp_path, slow.base_url, size=50, max_in_flight=4)

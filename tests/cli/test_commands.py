@@ -29,6 +29,10 @@ def test_help_names_every_command_and_each_has_help_of_its_own() -> None:
         assert len(help_of.out) > 300
 
 
+def test_the_version_is_told() -> None:
+    assert codeclm("--version").out == "codeclm 0.1.0\n"
+
+
 def test_an_unknown_command_or_option_is_bad_usage() -> None:
     assert codeclm("ruin").status == 2
     assert codeclm("run").status == 2
@@ -107,6 +111,24 @@ def test_export_writes_each_format(finished: Path, tmp_path: Path, format: str, 
     done = codeclm("export", finished / "run", "--format", format, "--out", out)
     assert done.status == 0, done
     assert [set(row) for row in rows(out)] == [keys] * 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--out", "RUN/journal.sqlite"], "one of the run's own files"),
+        (["--out", "RUN/examples.jsonl", "--format", "alpaca"], "one of the run's own files"),
+        (["--out", "RUN/x.parquet"], "Did you mean --format parquet?"),
+        (["--format", "parquet", "--out", "RUN/x.jsonl"], "named .parquet"),
+    ],
+)
+def test_an_export_replaces_nothing_of_the_run(finished: Path, arguments: list[str], says: str) -> None:
+    before = (finished / "run" / "examples.jsonl").read_bytes()
+    run_dir = str(finished / "run")
+    done = codeclm("export", run_dir, *[argument.replace("RUN", run_dir) for argument in arguments])
+    assert done.status == 2
+    assert says in done.error
+    assert (finished / "run" / "examples.jsonl").read_bytes() == before
 
 
 def test_export_writes_parquet(finished: Path, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from codeclm.clients.ask import ask, together
 from codeclm.clients.calls import Calls, StopSwitch
@@ -287,3 +289,26 @@ async def test_another_model_of_the_endpoint_has_a_limit_of_its_own(endpoint: En
     endpoint.gate.set()
     await asyncio.gather(*tasks)
     assert endpoint.peak == 2
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "unknown field `seed`, expected one of `max_tokens`, `max_completion_tokens`, `temperature`",
+        "seed is not supported; valid: messages, temperature",
+    ],
+)
+async def test_a_refusal_that_lists_what_is_valid_costs_no_parameter_that_is(
+    connections: Connect, refusal: str
+) -> None:
+    async def complete(request: web.Request) -> web.Response:
+        if "seed" in await request.json():
+            return web.json_response({"error": {"message": refusal}}, status=400)
+        choice = {"message": {"content": '{"ready": true}'}, "finish_reason": "stop"}
+        return web.json_response({"choices": [choice]})
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", complete)
+    async with TestServer(app) as server:
+        client = await _connect(connections(), _strong(str(server.make_url("/v1"))))
+    assert _traits(client) == Traits(seed=False, response_format="json_schema")

@@ -12,7 +12,7 @@ from codeclm.clients.calls import Calls
 from codeclm.clients.http import HttpClient, Traits
 from codeclm.clients.retrying import FIRST_DELAY, LONGEST_DELAY, Retrying, delay
 from codeclm.config import ModelConfig
-from codeclm.errors import CallFailed, RateLimited, ServerFailed, Stopped
+from codeclm.errors import CallFailed, QuotaExhausted, RateLimited, ServerFailed, Stopped
 from codeclm.records import Message, Request
 
 if TYPE_CHECKING:
@@ -117,3 +117,40 @@ async def test_a_run_that_stops_while_waiting_gives_up(endpoint: Endpoint, setup
     with pytest.raises(Stopped):
         await setup.client(retries=5).complete(REQUEST)
     assert len(endpoint.received) == 1
+
+
+async def test_a_timeout_is_sent_again_twice_at_most_for_it_was_probably_billed(
+    endpoint: Endpoint, setup: Setup
+) -> None:
+    endpoint.answer({}, 408)
+    with pytest.raises(CallFailed) as caught:
+        await setup.client(retries=8).complete(REQUEST)
+    assert caught.value.attempts == 3
+
+
+async def test_a_server_that_asks_for_hours_is_not_waited_for(endpoint: Endpoint, setup: Setup) -> None:
+    endpoint.answer({}, 429, {"Retry-After": "86400"})
+    with pytest.raises(RateLimited):
+        await setup.client(retries=8).complete(REQUEST)
+    assert setup.slept == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_fatal_error_is_fatal_once_so_many_came_in_a_row(endpoint: Endpoint, setup: Setup, status: int) -> None:
+    endpoint.answer({}, status).then({}, status).then(endpoint.chat("fine")).then({}, status)
+    client = Retrying(setup.client(0).inner, retries=0, sleep=setup.sleep, calls=setup.calls, tolerated=2)
+    seen = []
+    for _ in range(6):
+        try:
+            seen.append((await client.complete(REQUEST)).text)
+        except CallFailed as error:
+            seen.append(str(error.fatal))
+    assert seen == ["False", "False", "fine", "False", "False", "True"]
+
+
+async def test_an_empty_account_is_fatal_at_once(endpoint: Endpoint, setup: Setup) -> None:
+    endpoint.answer({"error": {"code": "insufficient_quota"}}, 429)
+    client = Retrying(setup.client(0).inner, retries=5, sleep=setup.sleep, calls=setup.calls, tolerated=9)
+    with pytest.raises(QuotaExhausted) as caught:
+        await client.complete(REQUEST)
+    assert caught.value.fatal
