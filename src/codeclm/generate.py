@@ -88,6 +88,7 @@ async def generate(
             with suppress(OutputError, JournalError):
                 stopped = isinstance(error, Stopped | asyncio.CancelledError)
                 run.note("stopped" if stopped else "failed", error="" if stopped else str(error))
+            progress.phase = "stopped"
             raise
         manifest = run.note("complete")
         progress.phase = "done"

@@ -100,10 +100,13 @@ class Journal:
         self._pending: list[tuple[Any, ...]] = []
         self._committed: asyncio.Future[None] | None = None
         self._totals: dict[tuple[str, str], CallTotal] | None = None
+        self.replayed = 0
+        """How many of the calls read were recorded before this opening."""
         with self._guarded():
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare()
+                (self._earlier,) = self._db.execute("SELECT coalesce(max(rowid), 0) FROM calls").fetchone()
             except BaseException:
                 self._db.close()
                 raise
@@ -122,12 +125,14 @@ class Journal:
         """The recorded completion of a call, or None when it was never made."""
         with self._guarded():
             row = self._db.execute(
-                "SELECT reply, finish_reason, prompt_tokens, completion_tokens, latency FROM calls WHERE key = ?",
+                "SELECT reply, finish_reason, prompt_tokens, completion_tokens, latency, rowid "
+                "FROM calls WHERE key = ?",
                 (key,),
             ).fetchone()
         if row is None:
             return None
-        reply, finish_reason, prompt_tokens, completion_tokens, latency = row
+        reply, finish_reason, prompt_tokens, completion_tokens, latency, number = row
+        self.replayed += number <= self._earlier
         try:
             text, reasoning, refusal = orjson.loads(zlib.decompress(reply))
         except (zlib.error, ValueError, TypeError):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from codeclm.clients.calls import Calls
 from codeclm.records import Outcome, SlotResult
 
-Phase = Literal["connect", "encode", "mix", "generate", "write", "done"]
+Phase = Literal["connect", "encode", "mix", "generate", "write", "done", "stopped"]
 
 
 @dataclass(slots=True)

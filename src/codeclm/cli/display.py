@@ -31,7 +31,7 @@ _SLOTS_FOR_ETA = 3
 _RATE_OVER = 20.0  # seconds that a rate is the mean of
 
 _WIDTH = 100
-_GENERATING = ("generate", "write", "done")
+_GENERATING = ("generate", "write", "done", "stopped")
 _PHASES = {
     "connect": "connecting to the models",
     "encode": "encoding seeds",
@@ -39,6 +39,7 @@ _PHASES = {
     "generate": "generating",
     "write": "writing files",
     "done": "done",
+    "stopped": "stopped",
 }
 
 
@@ -124,7 +125,7 @@ class Display:
     def say(self, text: str) -> None:
         """A line for a person, above the panel; nothing in the JSON style."""
         if self._style != "json":
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(text, markup=False, highlight=False, soft_wrap=not self._live)
 
     def _tick(self) -> None:
         while not self._ended.wait(_INTERVALS[self._style]):
@@ -137,7 +138,8 @@ class Display:
     def _show(self, progress: Progress) -> None:
         self._rates.sample(progress, time.monotonic())
         if self._live:
-            self._live.update(panel(progress, self._rates, wide=self._console.width > _WIDTH), refresh=True)
+            # Room at the right for an echoed ^C, which would else move the panel down a line.
+            self._live.update(panel(progress, self._rates, width=min(_WIDTH, self._console.width - 3)), refresh=True)
         elif self._style == "json":
             emit(event(progress, self._rates))
         else:
@@ -181,13 +183,13 @@ def line(progress: Progress, rates: Rates) -> str:
     where = f"{done} of {total} {'kept' if progress.phase in _GENERATING else 'seeds encoded'}"
     failures = f", failures: {_counts(progress.failures_by_cause)}" if progress.failures_by_cause else ""
     return (
-        f"{_PHASES[progress.phase]}: {where}, {calls.made} calls made, {calls.replayed} answered from the journal, "
+        f"{_PHASES[progress.phase]}: {where}, {calls.made} calls made{_replayed(progress)}, "
         f"{calls.in_flight} in flight, {_speed(progress, rates):.1f} calls/s{failures}, {_eta(progress, rates)}"
     )
 
 
-def panel(progress: Progress, rates: Rates, *, wide: bool = False) -> Panel:
-    """The run's state as a panel for a terminal of any width from 40 columns; ``wide`` ones need not be filled."""
+def panel(progress: Progress, rates: Rates, *, width: int | None = None) -> Panel:
+    """The run's state as a panel for a terminal of any width from 40 columns."""
     calls = progress.calls
     done, total = _where(progress)
     rows = Table.grid(padding=(0, 2))
@@ -198,9 +200,7 @@ def panel(progress: Progress, rates: Rates, *, wide: bool = False) -> Panel:
     retries = f", sent again {_counts(calls.retries)}" if calls.retries else ""
     rows.add_row("kept", Text(_counts(by_iteration) or "none yet"))
     rows.add_row("not kept", Text(_counts(counts) or "none"))
-    rows.add_row(
-        "calls", Text(f"{calls.made:,} made, {calls.replayed:,} from the journal, {calls.in_flight} in flight{retries}")
-    )
+    rows.add_row("calls", Text(f"{calls.made:,} made{_replayed(progress)}, {calls.in_flight} in flight{retries}"))
     rows.add_row("speed", Text(f"{rates.per_second('calls'):,.1f} calls/s, {rates.per_second('tokens'):,.0f} tokens/s"))
     if progress.failures_by_cause:
         rows.add_row("failures", Text(_counts(progress.failures_by_cause), style="yellow"))
@@ -210,7 +210,7 @@ def panel(progress: Progress, rates: Rates, *, wide: bool = False) -> Panel:
     head.add_row(Text(f"{_PHASES[progress.phase]}  {done:,} of {total:,}", style="bold"), _eta(progress, rates))
     bar = Table.grid(expand=True)  # a bar by itself does not end its line
     bar.add_row(ProgressBar(total=total, completed=min(done, total)))
-    return Panel(Group(head, bar, rows), title="codeclm", padding=(0, 1), width=_WIDTH if wide else None)
+    return Panel(Group(head, bar, rows), title="codeclm", padding=(0, 1), width=width)
 
 
 def _where(progress: Progress) -> tuple[int, int]:
@@ -218,6 +218,11 @@ def _where(progress: Progress) -> tuple[int, int]:
     if progress.phase in _GENERATING:
         return progress.kept, progress.size
     return progress.encoded, max(progress.seeds, 1)
+
+
+def _replayed(progress: Progress) -> str:
+    """What a resumed run had recorded before; nothing for a first run."""
+    return f", {progress.calls.replayed:,} from the journal" if progress.calls.replayed else ""
 
 
 def _speed(progress: Progress, rates: Rates) -> float:

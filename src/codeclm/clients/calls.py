@@ -13,7 +13,9 @@ from codeclm.records import Completion
 
 @dataclass(slots=True)
 class Calls:
-    """This process's calls since its start. ``retries`` counts by cause what was sent again.
+    """This process's calls since its start: ``made`` anew, or ``replayed`` from an earlier start's journal.
+
+    ``retries`` counts by cause what was sent again.
 
     ``under_way`` are the calls not yet filed in the journal, by their key there.
     """

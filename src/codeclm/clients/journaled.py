@@ -27,7 +27,7 @@ class Journaled(Layer):
         if call is None:
             recorded = self._journal.get(key)
             if recorded is not None:
-                self._calls.replayed += 1
+                self._calls.replayed = self._journal.replayed
                 return recorded
             call = self._calls.under_way[key] = asyncio.create_task(self._make(key, request))
             call.add_done_callback(self._calls.ended(key))
