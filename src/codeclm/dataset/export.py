@@ -22,7 +22,7 @@ from codeclm.dataset.outcomes import Row, example_row, preference_row, row_line
 from codeclm.errors import ConfigError, InputError, OutputError
 from codeclm.records import Outcome
 
-_BATCH = 1000
+_BATCH = 500
 _ANEW = "Run the run's config again: it writes the file anew, and no recorded call is made twice."
 
 
@@ -102,6 +102,7 @@ def write_parquet(path: Path, rows: Iterable[Row]) -> int:
     with _replacing(path) as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
         while batch := list(islice(remaining, _BATCH)):
             writer.write_batch(pyarrow.RecordBatch.from_pylist(batch, schema=schema))
+            pyarrow.default_memory_pool().release_unused()  # which it would keep, a little more with each batch
             written += len(batch)
     return written
 
