@@ -207,8 +207,8 @@ class _Run:
         )
 
     def _add_failure(self, outcome: Outcome, output: Output) -> None:
-        assert outcome.failure is not None  # noqa: S101 - made as one
-        self.progress.failures_by_cause[outcome.failure.cause] += 1
+        if outcome.failure:
+            self.progress.failures_by_cause[outcome.failure.cause] += 1
         output.add(outcome)
 
     def _publish(self, output: Output) -> None:

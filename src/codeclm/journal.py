@@ -72,6 +72,11 @@ def endpoint_key(model: ModelConfig) -> bytes:
     return _digest(identity)
 
 
+def traits_key(model: ModelConfig) -> bytes:
+    """The name of what was learnt of an endpoint, which depends on what was looked for."""
+    return endpoint_key(model) + model.reply_form.encode()
+
+
 def call_key(endpoint: bytes, request: Request) -> bytes:
     """The name of a call: a digest of the endpoint and of everything in the request that can change the answer."""
     return _digest(

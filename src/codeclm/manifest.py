@@ -8,7 +8,7 @@ from typing import Any
 from codeclm import __version__
 from codeclm.config import ModelConfig, RunConfig
 from codeclm.config_files import dump
-from codeclm.journal import Journal, as_row
+from codeclm.journal import Journal, as_row, traits_key
 from codeclm.progress import Progress
 
 
@@ -27,7 +27,7 @@ def build_manifest(
         "size": config.size,
         "examples": progress.published,
         **progress.summary(),
-        "models": {name: _model(model) for name, model in models.items()},
+        "models": {name: _model(model, journal) for name, model in models.items()},
         "method": config.method.model_dump(mode="json"),
         "seed": config.seed,
         "calls": [as_row(total) for total in journal.totals()],
@@ -37,5 +37,6 @@ def build_manifest(
     }
 
 
-def _model(model: ModelConfig) -> dict[str, Any]:
-    return {"model": model.model, "base_url": model.base_url}
+def _model(model: ModelConfig, journal: Journal) -> dict[str, Any]:
+    """A model, and how it turned out to want to be asked: which parameters were not sent, the form of its replies."""
+    return {"model": model.model, "base_url": model.base_url, "traits": journal.traits(traits_key(model))}

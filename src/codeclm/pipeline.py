@@ -8,14 +8,14 @@ good makes a ``failed`` outcome; one that no waiting can mend is raised and ends
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codeclm.clients.ask import together
 from codeclm.clients.protocol import Client
 from codeclm.config import MethodConfig
 from codeclm.errors import CallFailed
-from codeclm.methods import METHODS, Method
-from codeclm.records import Entry, Failure, Instruction, Iteration, Outcome, Slot, SlotResult
+from codeclm.methods import METHODS
+from codeclm.records import Failure, Instruction, Iteration, Outcome, Slot, SlotResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,39 +35,32 @@ async def run_slot(slot: Slot, *, models: Models, settings: MethodConfig, seed: 
         basics = await method.source(slot, strong=models.strong, settings=settings)
     except CallFailed as error:
         return SlotResult(slot, (Outcome(slot_id, "failed", slot.entry, failure=failure("decode", error)),))
-    journeys = [
-        _journey(f"{slot_id}.{number}", basic, slot.entry, method=method, models=models, settings=settings, seed=seed)
-        for number, basic in enumerate(basics)
-    ]
+    starts = [Outcome(f"{slot_id}.{number}", "failed", slot.entry, basic) for number, basic in enumerate(basics)]
+    journeys = [_journey(start, models=models, settings=settings, seed=seed) for start in starts]
     return SlotResult(slot, tuple(await together(*journeys)))
 
 
-async def _journey(
-    item: str, basic: str, entry: Entry, *, method: Method, models: Models, settings: MethodConfig, seed: int
-) -> Outcome:
-    """One instruction, until the gap is wide enough or it has gone round often enough."""
-    instruction = Instruction(basic)
-    rounds: list[Iteration] = []
-    stage = "filter"
+async def _journey(start: Outcome, *, models: Models, settings: MethodConfig, seed: int) -> Outcome:
+    """One instruction, until the gap is wide enough or it has gone round often enough; ``start`` is how it begins."""
+    method, strong = METHODS[settings.name], models.strong
+    instruction, iterations, stage = Instruction(start.basic), list[Iteration](), "filter"
     try:
         while True:
-            stage = "filter"
-            rounds.append(
-                await method.filter(
-                    instruction, strong=models.strong, target=models.target, judge=models.judge, settings=settings
-                )
+            decided = await method.filter(
+                instruction, strong=strong, target=models.target, judge=models.judge, settings=settings
             )
-            if rounds[-1].passes(settings.threshold):
-                return Outcome(item, "kept", entry, basic, tuple(rounds))
-            if len(rounds) == settings.iterations:
-                return Outcome(
-                    item, "discarded", entry, basic, tuple(rounds), reason=rounds[-1].lack(settings.threshold)
-                )
+            iterations.append(decided)
+            if decided.passes(settings.threshold):
+                return replace(start, status="kept", iterations=tuple(iterations))
+            if len(iterations) == settings.iterations:
+                reason = decided.lack(settings.threshold)
+                return replace(start, status="discarded", iterations=tuple(iterations), reason=reason)
             stage = "improve"
-            rng = random.Random(f"{seed}/{item}/{len(rounds)}")
-            instruction = await method.tailor(instruction, entry, strong=models.strong, settings=settings, rng=rng)
+            rng = random.Random(f"{seed}/{start.id}/{len(iterations)}")
+            instruction = await method.tailor(instruction, start.entry, strong=strong, settings=settings, rng=rng)
+            stage = "filter"
     except CallFailed as error:
-        return Outcome(item, "failed", entry, basic, tuple(rounds), failure=failure(stage, error))
+        return replace(start, iterations=tuple(iterations), failure=failure(stage, error))
 
 
 def failure(stage: str, error: CallFailed) -> Failure:

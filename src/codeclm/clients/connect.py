@@ -22,7 +22,7 @@ from codeclm.clients.protocol import Client
 from codeclm.clients.retrying import Retrying
 from codeclm.config import ModelConfig
 from codeclm.errors import CallFailed, RejectedRequest, ServerFailed
-from codeclm.journal import Journal, endpoint_key
+from codeclm.journal import Journal, endpoint_key, traits_key
 from codeclm.prompts.questions import probe
 from codeclm.records import Request
 
@@ -52,7 +52,7 @@ class Connections:
         """
         http = HttpClient(config, self.session, base_url=base_url, name=name, traits=Traits())
         key = endpoint_key(config)
-        asked = key + config.reply_form.encode()  # what is found out depends on what is looked for
+        asked = traits_key(config)
         remembered = self.journal.traits(asked)
         if remembered is None:
             http.traits = await self._handshake(http, key)

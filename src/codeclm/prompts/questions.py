@@ -96,10 +96,11 @@ def decode(entry: Metadata, count: int) -> Question[tuple[str, ...]]:
     """``count`` basic instructions of an entry (section 3.1). Fewer may come back; never a torn one, never more."""
 
     def from_json(text: str) -> tuple[str, ...]:
-        return _some(_strings(json_object(text, {"instructions": list})["instructions"], text), count, text)
+        found = _strings(json_object(text, {"instructions": list})["instructions"], text)
+        return _some(_filled(found), count, text)
 
     def from_text(text: str, truncated: bool) -> tuple[str, ...]:
-        return _some(numbered_list(text, truncated=truncated).items, count, text)
+        return _some(_filled(numbered_list(text, truncated=truncated).items), count, text)
 
     schema = _schema("instructions", instructions={"type": "array", "items": _STRING})
     return Question("decode", {"count": count, "metadata": _block(entry)}, schema, from_json, from_text)
@@ -219,11 +220,14 @@ def _rubric(row: Any, raw: str) -> Rubric:
 
 
 def _some(items: Sequence[T], count: int, raw: str) -> tuple[T, ...]:
-    """The first ``count`` items that hold anything; Unparseable when there is none."""
-    kept = tuple(item for item in items if not isinstance(item, str) or item.strip())[:count]
-    if not kept:
+    """The first ``count`` items; Unparseable when there is none."""
+    if not items:
         raise Unparseable("expected at least one item", raw=raw)
-    return tuple(item.strip() if isinstance(item, str) else item for item in kept)  # type: ignore[misc]
+    return tuple(items)[:count]
+
+
+def _filled(texts: Sequence[str]) -> list[str]:
+    return [text.strip() for text in texts if text.strip()]
 
 
 def _whole(text: str, truncated: bool) -> None:
