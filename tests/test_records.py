@@ -29,8 +29,3 @@ def test_the_better_answer_is_taken_and_must_be_whole() -> None:
     assert iteration(9, 2, target_cut=True).passes(3)
     assert iteration(9, 2, strong_cut=True).lack(3) == "the better answer was cut off"
     assert iteration(9, 8, strong_cut=True).lack(3) == "gap within the threshold"
-
-
-def test_a_preference_takes_two_whole_answers() -> None:
-    assert iteration(9, 2).whole
-    assert not iteration(9, 2, target_cut=True).whole

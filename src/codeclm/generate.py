@@ -127,7 +127,7 @@ class _Run:
                     await self._generate(models, await self._pool(models, output), output)
             except (CodecLMError, asyncio.CancelledError):
                 # An earlier, longer run may have left more examples than this one came to.
-                if self.progress.kept >= self.progress.published:
+                if self.progress.phase != "connect" and self.progress.kept >= self.progress.published:
                     with suppress(OutputError):  # what went wrong first is what to tell
                         self._publish(output)
                 raise

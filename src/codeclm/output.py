@@ -55,8 +55,7 @@ class Output:
         """Write an outcome to the file of its status."""
         if outcome.status == "kept":
             self._write(run_directory.EXAMPLES, example_row(outcome))
-            if outcome.final.whole:
-                self._write(run_directory.PREFERENCES, preference_row(outcome))
+            self._write(run_directory.PREFERENCES, preference_row(outcome))
         elif outcome.status == "failed":
             self._write(run_directory.FAILURES, failure_row(outcome))
         else:

@@ -116,7 +116,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One model's answer. ``truncated`` answers may be judged but are never trained on."""
+    """One model's answer. ``truncated`` ones are judged, but never kept: only rejected, in a preference."""
 
     text: str
     truncated: bool = False
@@ -176,11 +176,6 @@ class Iteration:
         """Why it does not pass."""
         wide = abs(self.comparison.gap) > threshold
         return "the better answer was cut off" if wide else "gap within the threshold"
-
-    @property
-    def whole(self) -> bool:
-        """Whether neither answer was cut off, so that both can be trained on as a preference."""
-        return not (self.strong.truncated or self.target.truncated)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from codeclm.records import Outcome
 from codeclm.select import Selector
 
 PARQUET = "parquet"
-PREFERENCES = "preferences"
 
 
 def export_run(
@@ -47,8 +46,6 @@ def export_run(
             f"{out}: is one of the run's own files, which an export must not replace. Choose another --out."
         )
     examples = _recorded(run_dir) if threshold is None else _selected_anew(run_dir, threshold)
-    if format == PREFERENCES:
-        examples = (outcome for outcome in examples if outcome.final.whole)
     by = "" if threshold is None else f".threshold-{threshold:g}"
     if format == PARQUET:
         path = out or run_dir / f"examples{by}.parquet"

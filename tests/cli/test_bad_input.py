@@ -70,6 +70,7 @@ def test_a_missing_api_key_variable_is_named(tmp_path: Path, simulator: Simulato
     done = codeclm("run", config, "--set", "models.strong.api_key_env=CODECLM_NO_KEY")
     assert done.status == 2
     assert "CODECLM_NO_KEY is not set" in done.error
+    assert not (tmp_path / "run" / "examples.jsonl").exists()
 
 
 def test_a_refused_connection_says_where_and_asks_about_the_server(tmp_path: Path) -> None:
