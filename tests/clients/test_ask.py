@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from codeclm.clients.ask import ATTEMPTS, answer, ask, complete_whole, together
-from codeclm.clients.calls import Calls
+from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.http import HttpClient, Traits
 from codeclm.clients.journaled import Journaled
 from codeclm.config import ModelConfig
@@ -151,7 +151,7 @@ async def test_a_reply_cut_before_the_limit_is_sent_again_as_it_was_under_a_new_
     endpoint: Endpoint, client: MakeClient, journal: Journal
 ) -> None:
     endpoint.answer(endpoint.chat("1. Tell", "length", tokens=5)).then(endpoint.chat("1. Tell a tale.", tokens=9))
-    journaled = Journaled(client(), journal=journal, endpoint=b"e", model="m", calls=Calls())
+    journaled = Journaled(client(), journal=journal, endpoint=b"e", model="m", calls=Calls(), stop=StopSwitch())
     for _ in range(2):
         assert await ask(journaled, DECODE, temperature=0.7) == ("Tell a tale.",)
     assert [received.body for received in endpoint.received] == [endpoint.received[0].body] * 2

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from codeclm.clients.calls import Calls
+from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.http import HttpClient, Traits
 from codeclm.clients.journaled import Journaled
 from codeclm.config import ModelConfig
-from codeclm.errors import JournalError, MalformedBody, ServerFailed
+from codeclm.errors import AuthFailed, JournalError, MalformedBody, ServerFailed
 from codeclm.journal import Journal, endpoint_key
 from codeclm.records import Message, Request
 
@@ -35,7 +35,9 @@ def connect(endpoint: Endpoint, session: aiohttp.ClientSession, model: Callable[
 
     def connect(journal: Journal) -> Journaled:
         http = HttpClient(model(), session, base_url=endpoint.base_url, name="m", traits=Traits())
-        return Journaled(http, journal=journal, endpoint=endpoint_key(http.config), model="m", calls=Calls())
+        return Journaled(
+            http, journal=journal, endpoint=endpoint_key(http.config), model="m", calls=Calls(), stop=StopSwitch()
+        )
 
     return connect
 
@@ -154,3 +156,17 @@ async def test_a_full_disk_fails_the_call_and_keeps_its_answer(
     await client.complete(replace(REQUEST, sample=1))
     await client.complete(REQUEST)
     assert len(endpoint.received) == 2
+
+
+async def test_what_ends_a_run_begins_no_further_call_and_is_told_to_whoever_would(
+    endpoint: Endpoint, session: aiohttp.ClientSession, model: Callable[..., ModelConfig], journal: Journal
+) -> None:
+    endpoint.answer({}, 401)
+    http = HttpClient(model(), session, base_url=endpoint.base_url, name="m", traits=Traits())
+    stop = StopSwitch()
+    client = Journaled(http, journal=journal, endpoint=b"e", model="m", calls=Calls(), stop=stop)
+    with pytest.raises(AuthFailed) as first:
+        await client.complete(REQUEST)
+    with pytest.raises(AuthFailed) as then:
+        stop.check()
+    assert then.value is first.value

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from codeclm.errors import Stopped
+from codeclm.errors import CodecLMError, Stopped
 from codeclm.records import Completion
 
 
@@ -49,9 +49,12 @@ class StopSwitch:
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
+        self._reason: CodecLMError = Stopped("the run was asked to stop")
 
-    def press(self) -> None:
-        """Begin no new call from now on."""
+    def press(self, reason: CodecLMError | None = None) -> None:
+        """Begin no new call from now on; whoever would is told the first ``reason`` given."""
+        if reason and not self._event.is_set():
+            self._reason = reason
         self._event.set()
 
     @property
@@ -60,12 +63,12 @@ class StopSwitch:
         return self._event.is_set()
 
     def check(self) -> None:
-        """Raise Stopped once the switch was pressed."""
+        """Raise Stopped, or the reason, once the switch was pressed."""
         if self._event.is_set():
-            raise Stopped("the run was asked to stop")
+            raise self._reason
 
     async def sleep(self, seconds: float) -> None:
-        """Wait so long, or raise Stopped as soon as the switch is pressed."""
+        """Wait so long, or raise what :meth:`check` does as soon as the switch is pressed."""
         try:
             await asyncio.wait_for(self._event.wait(), seconds)
         except TimeoutError:

@@ -68,7 +68,7 @@ class Connections:
         places = self.places.setdefault((http.url, model), Places(http.config.max_in_flight))
         limited = Limited(http, places=places, stop=self.stop, calls=self.calls)
         retrying = Retrying(limited, retries=retries, sleep=self.stop.sleep, calls=self.calls, tolerated=tolerated)
-        return Journaled(retrying, journal=self.journal, endpoint=key, model=model, calls=self.calls)
+        return Journaled(retrying, journal=self.journal, endpoint=key, model=model, calls=self.calls, stop=self.stop)
 
     async def _handshake(self, http: HttpClient, key: bytes) -> Traits:
         """How the endpoint wants to be spoken to; raises CallFailed when it can't be spoken to at all."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from codeclm.clients.calls import Calls
+from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.protocol import Client, Layer
+from codeclm.errors import CallFailed, JournalError
 from codeclm.journal import Journal, call_key
 from codeclm.records import Completion, Request
 
@@ -13,8 +14,11 @@ from codeclm.records import Completion, Request
 class Journaled(Layer):
     """Replays recorded calls; makes and files the others. Equal calls under way at the same time are made once."""
 
-    def __init__(self, inner: Client, *, journal: Journal, endpoint: bytes, model: str, calls: Calls) -> None:
+    def __init__(
+        self, inner: Client, *, journal: Journal, endpoint: bytes, model: str, calls: Calls, stop: StopSwitch
+    ) -> None:
         super().__init__(inner)
+        self._stop = stop
         self._journal = journal
         self._endpoint = endpoint
         self._model = model
@@ -35,8 +39,13 @@ class Journaled(Layer):
         return await asyncio.shield(call)
 
     async def _make(self, key: bytes, request: Request) -> Completion:
-        completion = await self.inner.complete(request)
-        await asyncio.shield(self._journal.put(key, completion, stage=request.stage, model=self._model))
+        try:
+            completion = await self.inner.complete(request)
+            await asyncio.shield(self._journal.put(key, completion, stage=request.stage, model=self._model))
+        except (JournalError, CallFailed) as error:
+            if not isinstance(error, CallFailed) or error.fatal:
+                self._stop.press(error)  # at once: every further call would be paid for and lost, or refused
+            raise
         self._calls.made += 1
         self._calls.prompt_tokens += completion.usage.prompt_tokens
         self._calls.completion_tokens += completion.usage.completion_tokens
