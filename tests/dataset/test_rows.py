@@ -174,7 +174,7 @@ def test_the_callers_bad_rows_are_listed_with_the_readers(tmp_path: Path) -> Non
         ("a.txt", b"ok\nfine\xc3\n", "line 2: not UTF-8"),
         ("a.txt", "text".encode("utf-16"), "UTF-16"),
         ("a.jsonl.gz", b"not gzip", "can't be read"),
-        ("a.jsonl.gz", gzip.compress(b'"a"')[:-9], "can't be read"),
+        ("a.jsonl.gz", gzip.compress(b'"a"', mtime=0)[:-9], "can't be read"),
         ("a.xlsx", b"", "the suffix '.xlsx' names no format read here. Expected .jsonl"),
         ("a.parquet.gz", b"", "names no format"),
         ("a.parquet", b"nonsense", "not a Parquet file"),
