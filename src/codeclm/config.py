@@ -9,6 +9,7 @@ and headers refer to them as ``${NAME}``.
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -87,6 +88,13 @@ def _one_instruction_field(template: str) -> str:
     return template
 
 
+class PriceConfig(_Section):
+    """What an endpoint charges, in dollars per million tokens."""
+
+    input: Decimal = Field(ge=0, max_digits=20, description="Dollars per million prompt tokens.")
+    output: Decimal = Field(ge=0, max_digits=20, description="Dollars per million reply tokens, thinking included.")
+
+
 class ModelConfig(_Section):
     """One model behind an OpenAI-compatible endpoint."""
 
@@ -101,11 +109,37 @@ class ModelConfig(_Section):
     api_key_env: Annotated[str | None, AfterValidator(_variable_name)] = Field(
         None, description="The environment variable that holds the API key. The key itself is never written anywhere."
     )
-    max_in_flight: int = Field(32, ge=1, le=10_000, description="At most so many calls to this endpoint at once.")
+    max_in_flight: int = Field(
+        512,
+        ge=1,
+        le=10_000,
+        description="Never more calls to this endpoint at once. How many serve it best is found out while it works.",
+    )
+    requests_per_minute: int | None = Field(
+        None, ge=1, description="Never more requests a minute, where you want fewer than the endpoint allows."
+    )
+    tokens_per_minute: int | None = Field(
+        None, ge=1, description="About so many tokens a minute, prompts and replies together, and not more."
+    )
+    batch: bool = Field(
+        False,
+        description="Send the calls through the endpoint's Batch API: half the price at OpenAI, hours instead of "
+        "seconds.",
+    )
+    price: PriceConfig | None = Field(
+        None,
+        description="What a million tokens cost, {input, output} in dollars; from the price list of genai-prices unless "
+        "set. A server of your own: {input: 0, output: 0}.",
+    )
     timeout: float = Field(120, gt=0, le=86_400, description="Seconds to wait for one whole reply.")
     max_tokens: int = Field(2048, ge=1, description="At most so many tokens in one reply (thinking included).")
     retries: int = Field(
         8, ge=0, le=100, description="How often one call is sent again after a 429, 5xx, timeout or broken connection."
+    )
+    give_up_after: float = Field(
+        600,
+        ge=0,
+        description="Seconds an endpoint that worked may be out of order. The run waits and tries it now and then.",
     )
     reply_form: Literal["auto", "json", "text"] = Field(
         "auto", description="How structured replies are asked for; `auto` finds out with a tiny call and remembers."
@@ -190,6 +224,14 @@ class EngineConfig(_Section):
     name: Literal["local"] = Field("local", description="`local`: this process, asynchronously.")
 
 
+class BudgetConfig(_Section):
+    """What a run may spend in all, from the first call in its run directory on. Each limit holds by itself."""
+
+    usd: Decimal | None = Field(None, ge=0, max_digits=20, description="Dollars; the run stops before it spends more.")
+    calls: int | None = Field(None, ge=0, description="Requests sent, those sent again included.")
+    tokens: int | None = Field(None, ge=0, description="Tokens of prompts and replies together.")
+
+
 class RunConfig(_Section):
     """Everything a run depends on."""
 
@@ -211,6 +253,10 @@ class RunConfig(_Section):
     models: ModelsConfig = Field(description="The models of the run.")
     method: MethodConfig = Field(default_factory=MethodConfig, description="The method and its settings.")
     engine: EngineConfig = Field(default_factory=EngineConfig, description="What runs the work.")
+    budget: BudgetConfig = Field(default_factory=BudgetConfig, description="What the run may spend at most.")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="Serve Prometheus metrics on this port of 127.0.0.1 while the run works."
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> RunConfig:

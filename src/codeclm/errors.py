@@ -15,12 +15,14 @@ from typing import ClassVar
 
 __all__ = [
     "AuthFailed",
+    "BudgetReached",
     "CallFailed",
     "CannotConnect",
     "CodecLMError",
     "ConfigError",
     "ContentFiltered",
     "EmptyReply",
+    "EndpointDown",
     "InputError",
     "JournalError",
     "MalformedBody",
@@ -70,6 +72,14 @@ class RunFailed(CodecLMError):
 
 class Stopped(CodecLMError):
     """The run was asked to stop: no new call is begun, calls in flight end and are recorded."""
+
+
+class BudgetReached(CodecLMError):
+    """No further call fits the budget: what was spent and what the next one may cost at most are more than it."""
+
+
+class EndpointDown(CodecLMError):
+    """An endpoint that worked has been out of order for longer than its ``give_up_after``."""
 
 
 class CallFailed(CodecLMError):

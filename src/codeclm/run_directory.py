@@ -40,7 +40,10 @@ OWN_FILES = (
 FREE_KEYS = frozenset(
     {
         "size", "run_dir", "seeds", "metadata", "engine.name", "method.patience", "models.*.max_in_flight",
-        "models.*.timeout", "models.*.retries", "models.*.api_key_env",
+        "models.*.timeout", "models.*.retries", "models.*.api_key_env", "models.*.requests_per_minute",
+        "models.*.tokens_per_minute", "models.*.batch", "models.*.price", "models.*.price.input",
+        "models.*.price.output", "models.*.give_up_after", "budget.usd", "budget.calls", "budget.tokens",
+        "metrics_port",
     }
 )  # fmt: skip
 
