@@ -38,7 +38,7 @@ $(VENV)/.python:
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.python pyproject.toml
-	$(PIP) --editable '.[parquet]'
+	$(PIP) --editable '.[parquet,prices]'
 	touch $@
 
 $(VENV)/.check: $(VENV)/.demo
