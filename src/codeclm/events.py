@@ -1,8 +1,7 @@
 """Events of a run worth knowing afterwards, told to the standard logger ``codeclm``.
 
-Fields are names, counts, seconds and causes. Never the text of a prompt or a reply, and never what a server said: it may
-repeat either. Nobody listens unless asked to (``codeclm run --log``, or a handler of your own), and then a note costs
-next to nothing.
+Fields are names, counts, seconds and causes. Never the text of a prompt or a reply, and never what a server said: it
+may repeat either. While nobody listens (``codeclm run --log``, or a handler of your own) a note costs next to nothing.
 """
 
 from __future__ import annotations

@@ -1,0 +1,126 @@
+"""Events go to whoever asked for them, as lines that a program can read, and to nobody else."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codeclm import events
+from codeclm.errors import ConfigError
+from codeclm.event_log import EventLog, written_to
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_an_event_becomes_a_line_with_its_time_and_fields(tmp_path: Path) -> None:
+    before = datetime.now(UTC)
+    with written_to(tmp_path / "log") as log:
+        events.note("attempt_failed", model="strong", attempt=2, wait=0.5)
+        events.note("run_ended")
+    first, second = lines(tmp_path / "log")
+    at = datetime.fromisoformat(first.pop("time"))
+    assert at.utcoffset() == before.utcoffset()
+    assert abs(at - before).total_seconds() < 60
+    assert first == {"event": "attempt_failed", "model": "strong", "attempt": 2, "wait": 0.5}
+    assert second["event"] == "run_ended"
+    assert log.lost == 0
+
+
+def test_a_second_run_appends_and_nothing_is_written_afterwards(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        with written_to(tmp_path / "log"):
+            events.note(name)
+    events.note("third")
+    assert [line["event"] for line in lines(tmp_path / "log")] == ["first", "second"]
+
+
+def test_nobody_who_did_not_ask_is_told(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    events.note("run_started")
+    with written_to(tmp_path / "log"):
+        events.note("run_ended")
+    captured = capfd.readouterr()
+    assert captured.out == captured.err == ""
+
+
+def test_while_nobody_listens_no_record_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events.LOGGER, "makeRecord", lambda *_, **__: pytest.fail("made a record for nobody"))
+    assert not events.LOGGER.isEnabledFor(logging.INFO)
+    events.note("attempt_failed", model="strong")
+
+
+@given(
+    name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+    value=st.text(st.characters(exclude_categories=[])),
+)
+def test_any_name_and_any_text_stay_on_one_line(
+    name: str, value: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.log"
+    path.unlink(missing_ok=True)
+    with written_to(path):
+        events.note("learnt", **{"model": value, name: None})
+    [line] = lines(path)
+    assert name in line
+
+
+def test_other_code_under_the_same_name_keeps_its_text(tmp_path: Path) -> None:
+    with written_to(tmp_path / "log"):
+        logging.getLogger("codeclm.plugin").warning("it is %s", "late")
+    [line] = lines(tmp_path / "log")
+    assert (line["event"], line["text"]) == ("message", "it is late")
+
+
+def test_a_file_that_cannot_be_written_is_refused_with_its_remedy(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConfigError, match=r"--log .*gone/log: can't write there .*Choose another file"),
+        written_to(tmp_path / "gone" / "log"),
+    ):
+        pass
+
+
+def test_a_full_disk_is_counted_and_does_not_hold_the_run_up() -> None:
+    with written_to(Path("/dev/full")) as log:
+        events.note("run_started")
+        events.note("run_ended")
+    assert log.lost == 2
+
+
+def test_after_half_a_line_the_next_begins_on_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "log"
+    with written_to(path) as log:
+        events.note("first")
+        whole = log._file
+
+        class Short:
+            """The last bytes of a disk."""
+
+            def write(self, line: bytes) -> int:
+                return whole.write(line[:9])
+
+        monkeypatch.setattr(log, "_file", Short())
+        events.note("second")
+        monkeypatch.setattr(log, "_file", whole)
+        events.note("third")
+    assert log.lost == 1
+    written = path.read_bytes().splitlines()
+    assert json.loads(written[0])["event"] == "first"
+    assert json.loads(written[-1])["event"] == "third"
+    assert len(written) == 3
+
+
+def test_each_line_is_there_at_once(tmp_path: Path) -> None:
+    with written_to(tmp_path / "log"):
+        events.note("first")
+        assert [line["event"] for line in lines(tmp_path / "log")] == ["first"]
+        assert os.stat(tmp_path / "log").st_size > 0
+    assert not any(isinstance(handler, EventLog) for handler in events.LOGGER.handlers)
