@@ -7,6 +7,7 @@ prints as many instructions as asked for, the very ones that `codeclm run` keeps
 method; use the package to have the same with thousands of calls at once, resuming, failures and records.
 """
 
+import hashlib
 import json
 import random
 import re
@@ -56,8 +57,11 @@ def metadata_pool(url, seeds):
         seen.add((pair.use_case, frozenset(pair.skills)))
         if ask(url, questions.reasonable(pair), temperature=0.0):
             pool.append(pair)
-    random.Random(f"{SEED}/order").shuffle(pool)
-    return pool
+    # An entry's random draws go by its name: a digest of the seed it was first read from, or its number.
+    digests = [hashlib.blake2b(seed.encode(), digest_size=8).hexdigest() for seed in seeds]
+    names = {id(entry): digest for entry, digest in zip(encoded, digests, strict=True)}
+    named = [(names.get(id(entry), f"m{number:06d}"), entry) for number, entry in enumerate(pool)]
+    return sorted(named, key=lambda row: hashlib.blake2b(f"{SEED}/{row[0]}".encode(), digest_size=16).digest())
 
 
 def gap(url, instruction):
@@ -91,9 +95,9 @@ def codeclm(url, seeds, size):
     pool, slot, examples = metadata_pool(url, seeds), 0, []
     known = [shingles(seed) for seed in seeds]
     while len(examples) < size:
-        entry, chunk = pool[slot % len(pool)], slot // len(pool)
+        (name, entry), chunk = pool[slot % len(pool)], slot // len(pool)
         for number, basic in enumerate(ask(url, questions.decode(entry, PER_ENTRY), sample=chunk)):
-            kept = journey(url, basic, entry, f"{slot:06d}.{number}")
+            kept = journey(url, basic, entry, f"{name}/{chunk}.{number}")
             if kept and len(examples) < size:
                 new = shingles(kept[0])
                 if all(len(new & old) / len(new | old) < 0.7 for old in known):

@@ -27,7 +27,7 @@ async def outcomes(
 
 
 async def test_each_instruction_is_kept_at_its_first_wide_gap_or_discarded_after_the_last_iteration() -> None:
-    found = await outcomes(*strong_and_target())
+    found = await outcomes(*strong_and_target(), slots=16)
     assert {outcome.status for outcome in found} == {"kept", "discarded"}
     for outcome in found:
         gaps = [abs(iteration.comparison.gap) for iteration in outcome.iterations]
@@ -73,6 +73,14 @@ async def test_the_action_depends_on_the_seed_and_the_item_alone() -> None:
     few, many, other = await actions(0, 3), await actions(0, 6), await actions(1, 6)
     assert few.items() <= many.items()
     assert many != other
+
+
+async def test_a_journey_does_not_depend_on_the_slots_number() -> None:
+    strong, target = strong_and_target()
+    models = Models(strong, target, strong)
+    early, late = [await run_slot(Slot(n, ENTRY, 2), models=models, settings=SETTINGS, seed=0) for n in (3, 70)]
+    assert [one.iterations for one in early.outcomes] == [one.iterations for one in late.outcomes]
+    assert any(len(one.iterations) > 1 for one in early.outcomes)
 
 
 async def test_a_slot_that_cannot_be_decoded_is_one_failure() -> None:

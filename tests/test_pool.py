@@ -13,7 +13,7 @@ from tests.world_client import WorldClient
 
 from codeclm.config import MethodConfig
 from codeclm.errors import AuthFailed, RateLimited
-from codeclm.pool import Known, Pool, encode_seeds, mix
+from codeclm.pool import Known, Pool, drawn_place, encode_seeds, mix
 from codeclm.records import Completion, Entry, Metadata, Outcome, Request, Seed
 
 SEEDS = [Seed(f"s{n}", row["instruction"]) for n, row in enumerate(rows(BUNDLED_SEEDS))]
@@ -27,7 +27,7 @@ async def encoded(seeds: Sequence[Seed], strong: WorldClient) -> tuple[Known, li
     known, failed = Known(), []
     async for seed, result in encode_seeds(seeds, strong=strong, settings=settings(), window=8):
         if isinstance(result, Metadata):
-            known.add(result, (seed.id,))
+            known.add(result, seed)
         else:
             failed.append(result)
     return known, failed
@@ -144,3 +144,26 @@ async def test_a_passing_fault_ends_the_run_rather_than_leave_a_pool_that_the_ne
 
     with pytest.raises(RateLimited):
         await pool()
+
+
+async def test_an_entrys_place_and_name_hang_on_its_first_seed_alone() -> None:
+    few, _ = await encoded(SEEDS[:5], WorldClient())
+    more, _ = await encoded(
+        [Seed(f"renamed.jsonl:{n}", seed.instruction) for n, seed in enumerate(SEEDS)], WorldClient()
+    )
+    first = {entry.metadata: entry.name for entry in few.entries()}
+    assert first.items() <= {entry.metadata: entry.name for entry in more.entries()}.items()
+    assert set(first.values()) <= {seed.name for seed in SEEDS[:5]}
+    names = [entry.name for entry in few.entries()]
+
+    def order(known: Known) -> list[str]:
+        slot = Pool(known.entries()).slots(7)
+        return [slot(n).entry.name for n in range(len(known.entries()))]
+
+    assert order(few) == [name for name in order(more) if name in names]
+    assert order(few) == sorted(names, key=lambda name: drawn_place(name, 7))
+
+
+def test_another_seed_draws_another_order() -> None:
+    pool = Pool(tuple(Entry(f"m{n:06d}", Metadata(str(n), ("x",))) for n in range(30)))
+    assert [pool.slots(0)(n).entry for n in range(30)] != [pool.slots(1)(n).entry for n in range(30)]

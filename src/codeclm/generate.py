@@ -147,7 +147,7 @@ class _Run:
         async for seed, result in encoding:
             self.progress.encoded += 1
             if isinstance(result, Metadata):
-                known.add(result, (seed.id,))
+                known.add(result, seed)
             else:
                 self.progress.failed_seeds += 1
                 self._add_failure(result, output)

@@ -36,12 +36,19 @@ async def run_slot(slot: Slot, *, models: Models, settings: MethodConfig, seed: 
     except CallFailed as error:
         return SlotResult(slot, (Outcome(slot_id, "failed", slot.entry, failure=failure("decode", error)),))
     starts = [Outcome(f"{slot_id}.{number}", "failed", slot.entry, basic) for number, basic in enumerate(basics)]
-    journeys = [_journey(start, models=models, settings=settings, seed=seed) for start in starts]
+    journeys = [
+        _journey(start, models=models, settings=settings, draws=f"{seed}/{slot.entry.name}/{slot.chunk}.{number}")
+        for number, start in enumerate(starts)
+    ]
     return SlotResult(slot, tuple(await together(*journeys)))
 
 
-async def _journey(start: Outcome, *, models: Models, settings: MethodConfig, seed: int) -> Outcome:
-    """One instruction, until the gap is wide enough or it has gone round often enough; ``start`` is how it begins."""
+async def _journey(start: Outcome, *, models: Models, settings: MethodConfig, draws: str) -> Outcome:
+    """One instruction, until the gap is wide enough or it has gone round often enough; ``start`` is how it begins.
+
+    ``draws`` names its random choices. The slot's number is not in it: that is only known once the whole pool is, while
+    a plan's probe takes the very journeys of the run before.
+    """
     method, strong = METHODS[settings.name], models.strong
     instruction, iterations, stage = Instruction(start.basic), list[Iteration](), "filter"
     try:
@@ -56,7 +63,7 @@ async def _journey(start: Outcome, *, models: Models, settings: MethodConfig, se
                 reason = decided.lack(settings.threshold)
                 return replace(start, status="discarded", iterations=tuple(iterations), reason=reason)
             stage = "improve"
-            rng = random.Random(f"{seed}/{start.id}/{len(iterations)}")
+            rng = random.Random(f"{draws}/{len(iterations)}")
             instruction = await method.tailor(instruction, start.entry, strong=strong, settings=settings, rng=rng)
             stage = "filter"
     except CallFailed as error:

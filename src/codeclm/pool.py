@@ -6,6 +6,7 @@ in the order drawn. Nothing depends on which call ended first.
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
@@ -35,29 +36,33 @@ class Pool:
     failures: tuple[Outcome, ...] = ()
 
     def slots(self, seed: int) -> Callable[[int], Slot]:
-        """Slot j of the run: entry j mod |pool| of the shuffled pool, chunk j div |pool|."""
-        order = list(self.entries)
-        random.Random(f"{seed}/order").shuffle(order)
+        """Slot j of the run: entry j mod |pool| of the pool in its drawn order, chunk j div |pool|."""
+        order = sorted(self.entries, key=lambda entry: drawn_place(entry.name, seed))
         return lambda index: Slot(index, order[index % len(order)], index // len(order))
+
+
+def drawn_place(name: str, seed: int) -> bytes:
+    """Where an entry stands in the drawn order: sort by it. It depends on no other entry."""
+    return hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=16).digest()
 
 
 @dataclass(slots=True)
 class Known:
-    """Metadata known so far, each with the ids of the seeds it was read from."""
+    """Metadata known so far, each with the seeds it was read from."""
 
-    seed_ids: dict[tuple[str, frozenset[str]], list[str]] = field(default_factory=dict)
+    seeds: dict[tuple[str, frozenset[str]], list[Seed]] = field(default_factory=dict)
     metadata: dict[tuple[str, frozenset[str]], Metadata] = field(default_factory=dict)
 
-    def add(self, metadata: Metadata, seed_ids: Sequence[str] = ()) -> None:
+    def add(self, metadata: Metadata, *seeds: Seed) -> None:
         """Count metadata in; equal ones share an entry."""
         key = identity(metadata)
         self.metadata.setdefault(key, metadata)
-        self.seed_ids.setdefault(key, []).extend(seed_ids)
+        self.seeds.setdefault(key, []).extend(seeds)
 
     def entries(self) -> tuple[Entry, ...]:
         """The entries so far, in the order they were first seen."""
         rows = enumerate(self.metadata.items())
-        return tuple(Entry(_entry_id(n), value, tuple(self.seed_ids[key])) for n, (key, value) in rows)
+        return tuple(_entry(number, metadata, self.seeds[key]) for number, (key, metadata) in rows)
 
 
 async def encode_seeds(
@@ -119,6 +124,11 @@ def _stop_if_passing(error: CallFailed) -> None:
     """End the run on what another run may not meet: a pool that changes later would undo everything made from it."""
     if error.retriable:
         raise error
+
+
+def _entry(number: int, metadata: Metadata, seeds: Sequence[Seed]) -> Entry:
+    first = seeds[0].name if seeds else ""
+    return Entry(_entry_id(number), metadata, tuple(seed.id for seed in seeds), first)
 
 
 def _entry_id(number: int) -> str:

@@ -7,6 +7,7 @@ plain data: they hold no clients, no configuration and no behaviour beyond deriv
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -60,6 +61,14 @@ class Usage:
     def __add__(self, other: Usage) -> Usage:
         return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(self.prompt_tokens - other.prompt_tokens, self.completion_tokens - other.completion_tokens)
+
+    @property
+    def total(self) -> int:
+        """Tokens of both kinds together."""
+        return self.prompt_tokens + self.completion_tokens
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -80,6 +89,12 @@ class Seed:
     id: str
     instruction: str
 
+    @property
+    def name(self) -> str:
+        """What random draws go by: a digest of the text alone, so that a file may be renamed and rows added to it."""
+        text = self.instruction.encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, digest_size=8).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
@@ -91,11 +106,20 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the metadata pool. ``seed_ids`` are the seeds it was read from; none for a mixed entry."""
+    """One entry of the metadata pool. ``seed_ids`` are the seeds it was read from; none for a mixed entry.
+
+    ``first_seed`` is the name of the first of these seeds.
+    """
 
     id: str
     metadata: Metadata
     seed_ids: tuple[str, ...] = ()
+    first_seed: str = ""
+
+    @property
+    def name(self) -> str:
+        """What random draws go by. That of a seed's entry is known before any entry is."""
+        return self.first_seed or self.id
 
 
 @dataclass(frozen=True, slots=True)
