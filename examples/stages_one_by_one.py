@@ -13,11 +13,13 @@ from pathlib import Path
 
 import aiohttp
 
+from codeclm.clients.budget import Budget
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.connect import Connections
 from codeclm.clients.protocol import Client
 from codeclm.config import MethodConfig, ModelConfig
 from codeclm.journal import Journal
+from codeclm.ledger import Ledger
 from codeclm.records import Entry, Instruction, Seed, Slot
 from codeclm.simulator.server import Simulator
 from codeclm.stages.contrastive_filter import contrast
@@ -31,7 +33,7 @@ async def connected(journal_file: Path) -> AsyncIterator[tuple[Client, Client]]:
     """A strong and a target model."""
     async with Simulator() as simulator, aiohttp.ClientSession() as session:
         with Journal(journal_file) as journal:
-            connections = Connections(session, journal, StopSwitch(), Calls())
+            connections = Connections(session, journal, StopSwitch(), Calls(), Budget(Ledger(journal)))
             models = {name: ModelConfig(model=name, base_url="simulator") for name in ("strong", "target")}
             yield (
                 await connections.connect(models["strong"], name="strong", base_url=simulator.base_url),

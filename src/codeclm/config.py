@@ -128,8 +128,8 @@ class ModelConfig(_Section):
     )
     price: PriceConfig | None = Field(
         None,
-        description="What a million tokens cost, {input, output} in dollars; from the price list of genai-prices unless "
-        "set. A server of your own: {input: 0, output: 0}.",
+        description="What a million tokens cost, {input, output} in dollars; from the list of genai-prices unless set. "
+        "A server of your own: {input: 0, output: 0}.",
     )
     timeout: float = Field(120, gt=0, le=86_400, description="Seconds to wait for one whole reply.")
     max_tokens: int = Field(2048, ge=1, description="At most so many tokens in one reply (thinking included).")
@@ -180,6 +180,11 @@ class ModelsConfig(_Section):
     def judging(self) -> ModelConfig:
         """The model that scores answers."""
         return self.judge or self.strong
+
+    @property
+    def named(self) -> dict[str, ModelConfig]:
+        """The models by their names in the config; the judge only where it is one of its own."""
+        return {"strong": self.strong, "target": self.target} | ({"judge": self.judge} if self.judge else {})
 
 
 class MethodConfig(_Section):

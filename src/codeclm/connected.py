@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import aiohttp
 
 from codeclm.clients.ask import together
+from codeclm.clients.budget import Budget
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.connect import Connections
 from codeclm.config import SIMULATOR, ModelConfig, ModelsConfig
@@ -20,7 +21,9 @@ from codeclm.simulator.server import Simulator
 
 
 @asynccontextmanager
-async def connected(chosen: ModelsConfig, *, journal: Journal, stop: StopSwitch, calls: Calls) -> AsyncIterator[Models]:
+async def connected(
+    chosen: ModelsConfig, *, journal: Journal, stop: StopSwitch, calls: Calls, budget: Budget
+) -> AsyncIterator[Models]:
     """The models of a run; the simulator is started if one of them lives there.
 
     Raises ConfigError for a missing environment variable, and CallFailed where an endpoint can't be used.
@@ -32,13 +35,12 @@ async def connected(chosen: ModelsConfig, *, journal: Journal, stop: StopSwitch,
             simulated = (await stack.enter_async_context(Simulator())).base_url
         stack.push_async_callback(calls.drain)
         stack.callback(stop.press)
-        connections = Connections(session, journal, stop, calls)
+        connections = Connections(session, journal, stop, calls, budget)
 
         def address(model: ModelConfig) -> str:
             return simulated if model.base_url == SIMULATOR else model.base_url
 
-        named = {"strong": chosen.strong, "target": chosen.target} | ({"judge": chosen.judge} if chosen.judge else {})
         strong, target, *judges = await together(
-            *(connections.connect(model, name=name, base_url=address(model)) for name, model in named.items())
+            *(connections.connect(model, name=name, base_url=address(model)) for name, model in chosen.named.items())
         )
         yield Models(strong, target, judges[0] if judges else strong)

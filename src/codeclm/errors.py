@@ -86,12 +86,14 @@ class CallFailed(CodecLMError):
     """One model call failed.
 
     ``cause`` is the word used in ``failures.jsonl``; ``fatal`` says that waiting will not mend it and the run must end;
-    ``retriable`` that the same request may succeed when sent again, at most ``most_retries`` times; ``raw`` is whatever
-    text came back, ``retry_after`` the seconds the server asked us to wait, ``attempts`` how often it was tried in all.
+    ``retriable`` that the same request may succeed when sent again, at most ``most_retries`` times; ``free`` that the
+    server refused it before doing any work that somebody pays for; ``raw`` is whatever text came back, ``retry_after``
+    the seconds the server asked us to wait, ``attempts`` how often it was tried in all.
     """
 
     cause: ClassVar[str] = "failed"
     fatal: bool = False
+    free: bool = False
     retriable: ClassVar[bool] = False
     most_retries: ClassVar[int] = 1000
 
@@ -130,6 +132,7 @@ class AuthFailed(CallFailed):
     """401 or 403: the key is missing, wrong, or not allowed to use the model."""
 
     cause = "auth"
+    free = True
     fatal = True
 
 
@@ -137,6 +140,7 @@ class UnknownModel(CallFailed):
     """404: the endpoint does not serve a model of that name (or the URL is not an API)."""
 
     cause = "unknown_model"
+    free = True
     fatal = True
 
 
@@ -144,6 +148,7 @@ class RateLimited(CallFailed):
     """429: too many requests or tokens; ``retry_after`` when the server said how long."""
 
     cause = "rate"
+    free = True
     retriable = True
 
 
@@ -151,6 +156,7 @@ class QuotaExhausted(CallFailed):
     """429 that waiting does not mend: the account has no credit left."""
 
     cause = "quota"
+    free = True
     fatal = True
 
 
@@ -158,6 +164,7 @@ class ServerFailed(CallFailed):
     """5xx: the server or something before it failed."""
 
     cause = "server"
+    free = True
     retriable = True
 
 
@@ -172,6 +179,7 @@ class RejectedRequest(CallFailed):
     """Another 4xx: this request is not acceptable to the server, for example because the prompt is too long."""
 
     cause = "rejected"
+    free = True
 
 
 class EmptyReply(CallFailed):

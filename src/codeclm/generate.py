@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from codeclm import run_directory
+from codeclm.clients.budget import Budget
 from codeclm.clients.calls import StopSwitch
 from codeclm.clients.limited import turn
 from codeclm.config import RunConfig
@@ -25,12 +26,14 @@ from codeclm.dataset.card import dataset_card
 from codeclm.dataset.export import write_parquet
 from codeclm.dataset.seeds import read_metadata, read_seeds
 from codeclm.engines.local import map_ordered
-from codeclm.errors import CodecLMError, ConfigError, JournalError, OutputError, RunFailed, Stopped
-from codeclm.journal import Journal
+from codeclm.errors import BudgetReached, CodecLMError, ConfigError, JournalError, OutputError, RunFailed, Stopped
+from codeclm.journal import Journal, endpoint_key
+from codeclm.ledger import Ledger
 from codeclm.manifest import build_manifest
 from codeclm.output import Output
 from codeclm.pipeline import Models, run_slot
 from codeclm.pool import Known, Pool, encode_seeds, mix
+from codeclm.prices import price_of, why_no_price
 from codeclm.progress import Progress
 from codeclm.records import Metadata, Outcome, Seed, SlotResult
 from codeclm.select import Selector
@@ -80,19 +83,34 @@ async def generate(
         earlier = run_directory.read_manifest(folder) or {}
         progress.published = earlier.get("examples", 0)
         again = earlier.get("state") == "complete" and earlier.get("size") == config.size
-        run = _Run(config, inputs, progress, journal, folder, enough=earlier["counts"]["slots"] if again else None)
+        budget = budget_of(config, journal)
+        progress.budget = budget
+        enough = earlier["counts"]["slots"] if again else None
+        run = _Run(config, inputs, progress, journal, budget, folder, enough)
         run.note("running")
         try:
             await run.work(stop or StopSwitch())
         except (CodecLMError, asyncio.CancelledError) as error:
             with suppress(OutputError, JournalError):
-                stopped = isinstance(error, Stopped | asyncio.CancelledError)
-                run.note("stopped" if stopped else "failed", error="" if stopped else str(error))
+                stopped = isinstance(error, Stopped | BudgetReached | asyncio.CancelledError)
+                wanted = isinstance(error, Stopped | asyncio.CancelledError)
+                run.note("stopped" if stopped else "failed", error="" if wanted else str(error))
             progress.phase = "stopped"
             raise
         manifest = run.note("complete")
         progress.phase = "done"
         return RunResult(folder, manifest)
+
+
+def budget_of(config: RunConfig, journal: Journal) -> Budget:
+    """The run's budget, with what its journal says was spent. Raises ConfigError for dollars without a price."""
+    models = config.models.named
+    if config.budget.usd is not None:
+        unknown = [f"models.{name}: {why}." for name, model in models.items() if (why := why_no_price(model))]
+        if unknown:
+            raise ConfigError(f"`budget.usd` needs the price of every model. {' '.join(unknown)}")
+    prices = {endpoint_key(model): price for model in models.values() if (price := price_of(model))}
+    return Budget(Ledger(journal), config.budget, prices)
 
 
 def read_inputs(config: RunConfig) -> Inputs:
@@ -114,16 +132,19 @@ class _Run:
     inputs: Inputs
     progress: Progress
     journal: Journal
+    budget: Budget
     folder: Path
-    enough: int | None = None
+    enough: int | None
     noted: list[float] = field(default_factory=list)
 
     async def work(self, stop: StopSwitch) -> None:
         """Everything between opening the journal and closing it. What there is gets written, whatever the end."""
         with Output(self.folder) as output:
             try:
-                calls = self.progress.calls
-                async with connected(self.config.models, journal=self.journal, stop=stop, calls=calls) as models:
+                connecting = connected(
+                    self.config.models, journal=self.journal, stop=stop, calls=self.progress.calls, budget=self.budget
+                )
+                async with connecting as models:
                     await self._generate(models, await self._pool(models, output), output)
             except (CodecLMError, asyncio.CancelledError):
                 # An earlier, longer run may have left more examples than this one came to.
@@ -235,7 +256,7 @@ class _Run:
         return manifest
 
     def _manifest(self, state: str) -> dict[str, Any]:
-        return build_manifest(self.config, self.inputs.sha256, self.progress, self.journal, state)
+        return build_manifest(self.config, self.inputs.sha256, self.progress, self.budget, self.journal, state)
 
 
 def _metadata_row(entry: str, metadata: Metadata, seed_ids: tuple[str, ...], *, turned_away: bool) -> dict[str, Any]:

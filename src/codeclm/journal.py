@@ -16,7 +16,7 @@ import hashlib
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,6 +47,38 @@ _MIGRATIONS = (
         reply BLOB NOT NULL
     );
     CREATE TABLE endpoints (key BLOB PRIMARY KEY, traits BLOB NOT NULL);
+    """,
+    # What was spent and what went wrong (ledger.py), and batches under way (batch_records.py).
+    """
+    CREATE TABLE spending (
+        endpoint BLOB PRIMARY KEY,
+        model TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        prompt_tokens INTEGER NOT NULL,
+        completion_tokens INTEGER NOT NULL,
+        unknown_prompt INTEGER NOT NULL,
+        unknown_completion INTEGER NOT NULL,
+        reserved_prompt INTEGER NOT NULL,
+        reserved_completion INTEGER NOT NULL,
+        excess_prompt INTEGER NOT NULL,
+        excess_completion INTEGER NOT NULL
+    );
+    CREATE TABLE faults (model TEXT, cause TEXT, count INTEGER NOT NULL, PRIMARY KEY (model, cause));
+    CREATE TABLE batches (
+        token TEXT PRIMARY KEY,
+        endpoint BLOB NOT NULL,
+        model TEXT NOT NULL,
+        input_file TEXT NOT NULL,
+        id TEXT NOT NULL,
+        made_at REAL NOT NULL
+    );
+    CREATE TABLE batch_calls (
+        key BLOB PRIMARY KEY,
+        token TEXT NOT NULL,
+        stage TEXT NOT NULL,
+        prompt_tokens INTEGER NOT NULL,
+        completion_tokens INTEGER NOT NULL
+    );
     """,
 )
 
@@ -103,6 +135,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._pending: list[tuple[Any, ...]] = []
+        self._notes: dict[Hashable, tuple[str, tuple[Any, ...]]] = {}
         self._committed: asyncio.Future[None] | None = None
         self._totals: dict[tuple[str, str], CallTotal] | None = None
         self.replayed = 0
@@ -159,11 +192,26 @@ class Journal:
                 completion.latency, time.time(), reply,
             )
         )  # fmt: skip
-        if self._committed is None:
-            loop = asyncio.get_running_loop()
-            self._committed = loop.create_future()
-            loop.call_soon(self._commit)
-        return self._committed
+        return self._commit_soon()
+
+    def note(self, name: Hashable, statement: str, *values: Any) -> asyncio.Future[None]:
+        """Have a statement done in the next transaction, together with the calls filed in this turn.
+
+        Of several notes of one ``name`` only the last counts. The future is as that of :meth:`put`.
+        """
+        self._notes[name] = (statement, values)
+        return self._commit_soon()
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """The rows of a query, for the records that others keep in this file."""
+        with self._guarded():
+            return self._db.execute(query, values).fetchall()
+
+    def execute(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
+        """Do statements at once, in a transaction of their own."""
+        with self._guarded(), self._transaction():
+            for statement, values in statements:
+                self._db.execute(statement, values)
 
     def traits(self, endpoint: bytes) -> dict[str, Any] | None:
         """What was learnt of an endpoint at its first call, or None."""
@@ -196,6 +244,13 @@ class Journal:
                     total.seconds + latency,
                 )
 
+    def _commit_soon(self) -> asyncio.Future[None]:
+        if self._committed is None:
+            loop = asyncio.get_running_loop()
+            self._committed = loop.create_future()
+            loop.call_soon(self._commit)
+        return self._committed
+
     def _commit(self) -> None:
         """Commit what this turn of the event loop put in, and tell everyone who waits for it."""
         committed, self._committed = self._committed, None
@@ -208,24 +263,32 @@ class Journal:
             return
         if error:
             committed.set_exception(error)
+            committed.exception()  # seen, whether or not anyone waits for a note to be written
         else:
             committed.set_result(None)
 
     def _write(self) -> None:
-        """Write all pending calls in one transaction; they stay pending if it fails."""
-        if not self._pending:
+        """Write all pending calls and notes in one transaction; they stay pending if it fails."""
+        if not self._pending and not self._notes:
             return
-        with self._guarded():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                self._db.executemany("INSERT OR REPLACE INTO calls VALUES (?,?,?,?,?,?,?,?,?)", self._pending)
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with self._guarded(), self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO calls VALUES (?,?,?,?,?,?,?,?,?)", self._pending)
+            for statement, values in self._notes.values():
+                self._db.execute(statement, values)
         self._count(self._pending)
         self._pending.clear()
+        self._notes.clear()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
 
     def _prepare(self) -> None:
         db = self._db

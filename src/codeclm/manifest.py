@@ -6,21 +6,28 @@ import hashlib
 from typing import Any
 
 from codeclm import __version__
+from codeclm.clients.budget import Budget
 from codeclm.config import ModelConfig, RunConfig
 from codeclm.config_files import dump
 from codeclm.journal import Journal, as_row, traits_key
+from codeclm.ledger import Account
+from codeclm.prices import Price, cost
 from codeclm.progress import Progress
 
 
 def build_manifest(
-    config: RunConfig, inputs_sha256: str, progress: Progress, journal: Journal, state: str
+    config: RunConfig, inputs_sha256: str, progress: Progress, budget: Budget, journal: Journal, state: str
 ) -> dict[str, Any]:
     """The manifest of a run in ``state``: running, complete, stopped or failed.
 
     ``examples`` is the number of rows in examples.jsonl, which after an early end may come from an earlier run.
-    ``calls`` counts every call recorded in the journal since the directory was made, by stage and model.
+    ``calls`` counts every call recorded in the journal since the directory was made, by stage and model. ``faults`` are
+    attempts that failed, by cause. ``spending`` is what was paid for, recorded or not; dollars are null where a price
+    is not known, and are what was charged at most: ``unknown`` tokens are of requests whose end nobody can tell.
     """
     models = {"strong": config.models.strong, "target": config.models.target, "judge": config.models.judging}
+    spending = [_spending(account, budget.prices.get(account.endpoint)) for account in budget.ledger.accounts.values()]
+    known = all(row["usd"] is not None for row in spending)
     return {
         "codeclm": __version__,
         "state": state,
@@ -31,9 +38,28 @@ def build_manifest(
         "method": config.method.model_dump(mode="json"),
         "seed": config.seed,
         "calls": [as_row(total) for total in journal.totals()],
+        "faults": budget.ledger.faults_by_cause(),
+        "spending": spending,
+        "usd": float(budget.usd) if known else None,
         "config_sha256": hashlib.sha256(dump(config).encode()).hexdigest(),
         "inputs_sha256": inputs_sha256,
         "seeds_sha256": inputs_sha256,
+    }
+
+
+def _spending(account: Account, price: Price | None) -> dict[str, Any]:
+    """What one endpoint was sent and may have charged, and at which price."""
+    return {
+        "model": account.model,
+        "requests": account.requests,
+        "prompt_tokens": account.charged.prompt_tokens,
+        "completion_tokens": account.charged.completion_tokens,
+        "unknown_prompt_tokens": account.unknown.prompt_tokens,
+        "unknown_completion_tokens": account.unknown.completion_tokens,
+        "usd": None if price is None else float(cost(price, account.charged + account.unknown)),
+        "price": None
+        if price is None
+        else {"input": str(price.input), "output": str(price.output), "source": price.source},
     }
 
 

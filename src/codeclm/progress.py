@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from codeclm.clients.budget import Budget
 from codeclm.clients.calls import Calls
 from codeclm.records import Outcome, SlotResult
 
@@ -23,6 +24,7 @@ class Progress:
 
     size: int
     calls: Calls = field(default_factory=Calls)
+    budget: Budget | None = None
     phase: Phase = "connect"
     seeds: int = 0
     encoded: int = 0

@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from codeclm.clients.ask import ask, together
+from codeclm.clients.budget import Budget
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.connect import Connections
 from codeclm.clients.http import Traits
@@ -22,6 +23,7 @@ from codeclm.clients.protocol import Client, Layer
 from codeclm.config import ModelConfig
 from codeclm.errors import AuthFailed, CannotConnect, ConfigError, RejectedRequest, Stopped, UnknownModel
 from codeclm.journal import Journal
+from codeclm.ledger import Ledger
 from codeclm.prompts import questions
 from codeclm.records import Message, Metadata, Request
 from codeclm.simulator import SimulatorOptions
@@ -36,7 +38,7 @@ Connect = Callable[..., Connections]
 @pytest.fixture
 def connections(session: aiohttp.ClientSession, journal: Journal) -> Connect:
     """``connections(journal)``: what the clients of one process share."""
-    return lambda shared=journal: Connections(session, shared, StopSwitch(), Calls())
+    return lambda shared=journal: Connections(session, shared, StopSwitch(), Calls(), Budget(Ledger(shared)))
 
 
 def _traits(client: Client) -> Traits:

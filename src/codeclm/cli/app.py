@@ -1,7 +1,7 @@
 """The command line: each command parses, calls one function and prints.
 
-Exit status: 0 done, 1 failed, 2 bad usage or configuration, 130 interrupted. Everything heavy is imported inside the
-commands, so that ``codeclm --help`` answers at once.
+Exit status: 0 done, 1 failed, 2 bad usage or configuration, 3 budget reached, 130 interrupted. Everything
+heavy is imported inside the commands, so that ``codeclm --help`` answers at once.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import typer
 
 if TYPE_CHECKING:
     from codeclm.config import RunConfig
+    from codeclm.errors import CodecLMError
 
-DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, BAD_USAGE, OVER_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
     name="codeclm",
@@ -196,33 +197,36 @@ def _run(config: RunConfig, *, json: bool, resume: str) -> None:
 @contextmanager
 def _errors(*, json: bool = False, resume: str = "") -> Iterator[None]:
     """Print codeclm's own errors as one paragraph and leave with the exit status of their kind."""
-    from codeclm.errors import (
-        CodecLMError,
-        ConfigError,
-        InputError,
-        JournalError,
-        RunDirectoryError,
-        RunFailed,
-        Stopped,
-    )
+    from codeclm.errors import CodecLMError, JournalError, RunFailed
 
     try:
         yield
     except CodecLMError as error:
         from codeclm.cli.display import emit, printable
 
-        if isinstance(error, Stopped):
-            status = INTERRUPTED
-        else:
-            status = BAD_USAGE if isinstance(error, ConfigError | InputError | RunDirectoryError) else FAILED
+        status = _exit_status(error)
         if json:
             emit({"event": "error", "kind": type(error).__name__, "message": str(error), "exit_status": status})
         elif status != INTERRUPTED:
-            typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+            colour, word = ("yellow", "stopped: ") if status == OVER_BUDGET else ("red", "error: ")
+            typer.secho(word, fg=colour, bold=True, err=True, nl=False)
             typer.echo(printable(str(error)), err=True)
         if resume and status != BAD_USAGE and not json and not isinstance(error, RunFailed | JournalError):
             typer.echo(f"\nTo go on where it stopped: {resume}", err=True)
         raise typer.Exit(status) from None
+
+
+def _exit_status(error: CodecLMError) -> int:
+    from codeclm.errors import BudgetReached, ConfigError, InputError, RunDirectoryError, Stopped
+
+    match error:
+        case Stopped():
+            return INTERRUPTED
+        case BudgetReached():
+            return OVER_BUDGET
+        case ConfigError() | InputError() | RunDirectoryError():
+            return BAD_USAGE
+    return FAILED
 
 
 def main() -> None:

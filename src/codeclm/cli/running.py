@@ -14,7 +14,7 @@ from codeclm import run_directory
 from codeclm.cli.display import Display, Style, emit
 from codeclm.clients.calls import StopSwitch
 from codeclm.config import SIMULATOR, RunConfig
-from codeclm.errors import Stopped
+from codeclm.errors import BudgetReached, Stopped
 from codeclm.generate import RunResult, generate
 
 _INTERRUPTED = 130
@@ -27,7 +27,7 @@ def run_in_terminal(config: RunConfig, *, json: bool) -> None:
     with Display(style, console) as display:
         try:
             result = asyncio.run(_run(config, display))
-        except Stopped:
+        except (Stopped, BudgetReached):
             made = (run_directory.read_manifest(config.run_dir) or {}).get("examples", 0)
             where = _short(config.run_dir / run_directory.EXAMPLES)
             display.say(f"Stopped: {made} examples are in {where}, and every call that ended is recorded.")

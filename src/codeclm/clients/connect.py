@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from codeclm.clients.ask import complete_whole, read_reply
+from codeclm.clients.budget import Budget, Budgeted
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.http import HttpClient, ResponseFormat, Traits
 from codeclm.clients.journaled import Journaled
@@ -43,6 +44,7 @@ class Connections:
     journal: Journal
     stop: StopSwitch
     calls: Calls
+    budget: Budget
     places: dict[tuple[str, str], Places] = field(default_factory=dict)
 
     async def connect(self, config: ModelConfig, *, name: str, base_url: str) -> Client:
@@ -66,7 +68,8 @@ class Connections:
     def _layered(self, http: HttpClient, key: bytes, *, retries: int, tolerated: int = 0) -> Client:
         model = http.config.model
         places = self.places.setdefault((http.url, model), Places(http.config.max_in_flight))
-        limited = Limited(http, places=places, stop=self.stop, calls=self.calls)
+        budgeted = Budgeted(http, budget=self.budget, account=self.budget.ledger.account(key, model))
+        limited = Limited(budgeted, places=places, stop=self.stop, calls=self.calls)
         retrying = Retrying(limited, retries=retries, sleep=self.stop.sleep, calls=self.calls, tolerated=tolerated)
         return Journaled(retrying, journal=self.journal, endpoint=key, model=model, calls=self.calls, stop=self.stop)
 

@@ -55,6 +55,7 @@ _THINKING = (
     ("◁think▷", "◁/think▷"),
 )
 _LONE_CLOSING = re.compile(r"(?:\A|\n)[ \t]*</think>[ \t]*\n")
+_TEMPLATE_TOKENS = 256  # what chat templates add to the messages, a default system message included
 _RAW = 2000  # characters kept of what a server said
 _MOST_TOKENS = 2**53
 _RETRY_AFTER_HEADERS = ("retry-after", "llm_provider-retry-after")
@@ -113,13 +114,24 @@ class HttpClient:
         except TimeoutError:
             raise TimedOut(f"{self._where()}: no reply within {self.config.timeout:g} s. Raise `timeout`?") from None
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-            raise CannotConnect(
+            failed = CannotConnect(
                 f"{self._where()}: the connection failed ({self._clean(str(error) or type(error).__name__)}). "
                 "Is the server running, and is base_url right?"
-            ) from None
+            )
+            failed.free = isinstance(error, aiohttp.ClientConnectorError)  # refused, so nothing was sent
+            raise failed from None
         if status != 200:
             raise self._error(status, headers, content.decode("utf-8", "replace"))
         return self._read(content, time.perf_counter() - started)
+
+    def most(self, request: Request) -> Usage:
+        """The most tokens a request may be charged: no tokenizer makes more tokens of a text than it has bytes."""
+        texts = [message.content for message in request.messages]
+        if self.config.api == "completions":
+            texts.append(self.config.template)
+        if request.schema:
+            texts.append(json.dumps(request.schema.schema))
+        return Usage(sum(map(_bytes, texts)) + _TEMPLATE_TOKENS, self.config.max_tokens)
 
     def body(self, request: Request) -> dict[str, Any]:
         """The request's JSON body, as this endpoint wants it."""
@@ -278,6 +290,10 @@ def _loads(content: bytes) -> Any:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
         return json.loads(content)  # accepts a lone surrogate, which _text then replaces
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _tokens(value: Any) -> int:

@@ -6,7 +6,7 @@ import asyncio
 
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.protocol import Client, Layer
-from codeclm.errors import CallFailed, JournalError
+from codeclm.errors import BudgetReached, CallFailed, JournalError
 from codeclm.journal import Journal, call_key
 from codeclm.records import Completion, Request
 
@@ -42,7 +42,7 @@ class Journaled(Layer):
         try:
             completion = await self.inner.complete(request)
             await asyncio.shield(self._journal.put(key, completion, stage=request.stage, model=self._model))
-        except (JournalError, CallFailed) as error:
+        except (JournalError, BudgetReached, CallFailed) as error:
             if not isinstance(error, CallFailed) or error.fatal:
                 self._stop.press(error)  # at once: every further call would be paid for and lost, or refused
             raise
