@@ -36,6 +36,7 @@ async def connected(
         stack.push_async_callback(calls.drain)
         stack.callback(stop.press)
         connections = Connections(session, journal, stop, calls, budget)
+        calls.capacity = connections.capacity
 
         def address(model: ModelConfig) -> str:
             return simulated if model.base_url == SIMULATOR else model.base_url

@@ -145,7 +145,7 @@ class _Run:
                     self.config.models, journal=self.journal, stop=stop, calls=self.progress.calls, budget=self.budget
                 )
                 async with connecting as models:
-                    await self._generate(models, await self._pool(models, output), output)
+                    await self._generate(models, await self._pool(models, output), output, stop)
             except (CodecLMError, asyncio.CancelledError):
                 # An earlier, longer run may have left more examples than this one came to.
                 if self.progress.phase != "connect" and self.progress.kept >= self.progress.published:
@@ -192,27 +192,49 @@ class _Run:
             self._add_failure(outcome, output)
         return pool
 
-    async def _generate(self, models: Models, pool: Pool, output: Output) -> None:
+    async def _generate(self, models: Models, pool: Pool, output: Output, stop: StopSwitch) -> None:
         self.progress.phase = "generate"
         config, progress, slot = self.config, self.progress, pool.slots(self.config.seed)
 
-        async def work(index: int) -> SlotResult:
+        begun = 0
+
+        async def work(index: int) -> SlotResult | None:
+            """The slot's result; None where the run was ended before the slot was."""
+            nonlocal begun
+            begun = index + 1
             turn.set(index)
-            return await run_slot(slot(index), models=models, settings=config.method, seed=config.seed)
+            try:
+                return await run_slot(slot(index), models=models, settings=config.method, seed=config.seed)
+            except CodecLMError as error:
+                stop.press(error)
+                return None
+
+        def goal() -> int:
+            return begun if stop.pressed else wanted_slots(progress, config, self.enough)
 
         selector = Selector(size=config.size, near_duplicates=config.method.near_duplicates)
-        slots = map_ordered(work, goal=lambda: wanted_slots(progress, config, self.enough), window=_window(config))
-        async with aclosing(slots) as results:
+        async with aclosing(map_ordered(work, goal=goal, window=self._window)) as results:
             with selector:
                 selector.know(self.inputs.seeds)
                 async for result in results:
-                    outcomes = tuple(selector.select(outcome) for outcome in result.outcomes)
-                    progress.add_slot(SlotResult(result.slot, outcomes))
-                    for outcome in outcomes:
-                        output.add(outcome)
-                    self._note_now_and_then()
-                    if progress.fruitless_slots == config.method.patience and progress.kept < config.size:
-                        raise RunFailed(self._fruitless())
+                    if result:
+                        self._consume(result, selector, output)
+        if progress.kept < config.size:
+            stop.check()
+
+    def _consume(self, result: SlotResult, selector: Selector, output: Output) -> None:
+        config, progress = self.config, self.progress
+        outcomes = tuple(selector.select(outcome) for outcome in result.outcomes)
+        progress.add_slot(SlotResult(result.slot, outcomes))
+        for outcome in outcomes:
+            output.add(outcome)
+        self._note_now_and_then()
+        if progress.fruitless_slots == config.method.patience and progress.kept < config.size:
+            raise RunFailed(self._fruitless())
+
+    def _window(self) -> int:
+        """Slots under way at once: enough to keep every endpoint full, each slot holding several calls in flight."""
+        return 2 + 2 * self.progress.calls.capacity() // self.config.method.instructions_per_entry
 
     def _fruitless(self) -> str:
         progress = self.progress
@@ -269,20 +291,11 @@ def _metadata_row(entry: str, metadata: Metadata, seed_ids: tuple[str, ...], *, 
     }
 
 
-def _window(config: RunConfig) -> int:
-    """Slots under way at once: enough to keep every endpoint full, each slot holding several calls in flight."""
-    models = config.models
-    in_flight = models.strong.max_in_flight + models.target.max_in_flight
-    if models.judge:
-        in_flight += models.judge.max_in_flight
-    return 2 + 2 * in_flight // config.method.instructions_per_entry
-
-
 def wanted_slots(progress: Progress, config: RunConfig, enough: int | None = None) -> int:
     """How many slots, from the first on, look needed now that ``progress.slots`` of them are known.
 
-    A function of the outcomes in slot order alone, so that which slots are begun does not depend on timing; how far the
-    last of them come before there is enough, does. ``enough`` is the number that sufficed when this very run was
+    A function of the outcomes in slot order alone; how far the last of these slots come before there is enough is a
+    matter of timing. ``enough`` is the number that sufficed when this very run was
     complete before: none beyond it is begun, so that running a finished run again makes no call.
     """
     missing = config.size - progress.kept

@@ -80,7 +80,7 @@ async def encode_seeds(
             reason = failure("encode", error)
             return seed, Outcome(f"seed-{number:06d}", "failed", nowhere, seed.instruction, failure=reason)
 
-    async with aclosing(map_ordered(work, goal=lambda: len(seeds), window=window)) as results:
+    async with aclosing(map_ordered(work, goal=lambda: len(seeds), window=lambda: window)) as results:
         async for result in results:
             yield result
 

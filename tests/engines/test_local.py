@@ -37,7 +37,7 @@ class Work:
 
 
 async def _all(work: Work, goal: Callable[[], int], window: int) -> list[int]:
-    async with aclosing(map_ordered(work, goal=goal, window=window)) as results:
+    async with aclosing(map_ordered(work, goal=goal, window=lambda: window)) as results:
         return [result async for result in results]
 
 
@@ -72,7 +72,7 @@ def test_what_comes_out_depends_on_results_and_never_on_timing(
             """As when a run has all its examples earlier than it thought, or needs more."""
             return wanted if len(consumed) < wanted / 2 else used
 
-        async with aclosing(map_ordered(work, goal=goal, window=window)) as results:
+        async with aclosing(map_ordered(work, goal=goal, window=lambda: window)) as results:
             async for result in results:
                 consumed.append(result)
                 assert len(work.begun) <= min(result + window, max(wanted, used))
@@ -86,7 +86,7 @@ def test_what_comes_out_depends_on_results_and_never_on_timing(
 def test_closing_early_cancels_what_is_under_way_and_leaves_nothing(turns: list[int], window: int, taken: int) -> None:
     async def run() -> None:
         work = Work([*turns, 1000])
-        async with aclosing(map_ordered(work, goal=lambda: 30, window=window)) as results:
+        async with aclosing(map_ordered(work, goal=lambda: 30, window=lambda: window)) as results:
             for number in range(min(taken, len(turns))):
                 assert await anext(results) == number
         assert sorted(work.ended + work.cancelled) == work.begun
@@ -123,7 +123,7 @@ async def test_an_error_is_raised_at_once_although_earlier_items_are_still_at_wo
             raise
         return number
 
-    results = map_ordered(work, goal=lambda: 5, window=5)
+    results = map_ordered(work, goal=lambda: 5, window=lambda: 5)
     with pytest.raises(ValueError, match="two"):
         await anext(results)
     assert cancelled.is_set()
@@ -136,7 +136,7 @@ async def test_of_errors_known_at_the_same_time_the_first_by_position_is_raised(
         raise ValueError(f"item {number}")
 
     with pytest.raises(ValueError, match="item 0"):
-        async for _ in map_ordered(work, goal=lambda: 5, window=5):
+        async for _ in map_ordered(work, goal=lambda: 5, window=lambda: 5):
             pass
 
 
@@ -149,7 +149,7 @@ async def test_a_consumer_that_is_cancelled_leaves_nothing() -> None:
         return number
 
     async def consume() -> None:
-        async with aclosing(map_ordered(work, goal=lambda: 5, window=2)) as results:
+        async with aclosing(map_ordered(work, goal=lambda: 5, window=lambda: 2)) as results:
             async for _ in results:
                 pass
 
@@ -164,7 +164,7 @@ async def test_a_consumer_that_is_cancelled_leaves_nothing() -> None:
 async def test_the_goal_may_grow_while_results_come() -> None:
     seen = list[int]()
     work = Work([2, 0, 1])
-    async for result in map_ordered(work, goal=lambda: min(10, 3 + len(seen)), window=4):
+    async for result in map_ordered(work, goal=lambda: min(10, 3 + len(seen)), window=lambda: 4):
         seen.append(result)
     assert seen == list(range(10))
 
@@ -184,7 +184,7 @@ async def test_the_window_is_full_while_the_first_item_is_slow() -> None:
             await gate.wait()
         return result
 
-    results = map_ordered(slow_first, goal=lambda: 30, window=5)
+    results = map_ordered(slow_first, goal=lambda: 30, window=lambda: 5)
     first = asyncio.ensure_future(anext(results))
     for _ in range(10):
         await asyncio.sleep(0)
@@ -199,5 +199,5 @@ async def test_an_item_that_raises_stop_iteration_is_an_error_and_no_end() -> No
         raise StopAsyncIteration
 
     with pytest.raises(RuntimeError):
-        async for _ in map_ordered(work, goal=lambda: 3, window=2):
+        async for _ in map_ordered(work, goal=lambda: 3, window=lambda: 2):
             pass

@@ -17,7 +17,8 @@ class Calls:
 
     ``retries`` counts by cause what was sent again.
 
-    ``under_way`` are the calls not yet filed in the journal, by their key there.
+    ``under_way`` are the calls not yet filed in the journal, by their key there. ``capacity`` tells how many calls the
+    endpoints together take at once now.
     """
 
     made: int = 0
@@ -27,6 +28,7 @@ class Calls:
     completion_tokens: int = 0
     retries: Counter[str] = field(default_factory=Counter)
     under_way: dict[bytes, asyncio.Task[Completion]] = field(default_factory=dict)
+    capacity: Callable[[], int] = lambda: 1
 
     def ended(self, key: bytes) -> Callable[[asyncio.Task[Completion]], None]:
         """What to do when the call filed under ``key`` ends; its error counts as seen, since its askers may be gone."""

@@ -65,6 +65,10 @@ class Connections:
             http.traits = _with_form(http.traits, config)
         return self._layered(http, key, retries=config.retries, tolerated=_TOLERATED)
 
+    def capacity(self) -> int:
+        """How many calls all endpoints together take at once now."""
+        return sum(places.limit for places in self.places.values())
+
     def _layered(self, http: HttpClient, key: bytes, *, retries: int, tolerated: int = 0) -> Client:
         model = http.config.model
         places = self.places.setdefault((http.url, model), Places(http.config.max_in_flight))

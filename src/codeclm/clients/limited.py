@@ -25,6 +25,7 @@ class Places:
     """``limit`` places, handed on to whoever waits with the lowest turn, first come first served among equals."""
 
     def __init__(self, limit: int) -> None:
+        self.limit = limit
         self._free = limit
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._arrivals = count()

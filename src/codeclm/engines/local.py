@@ -11,13 +11,13 @@ T = TypeVar("T")
 
 
 async def map_ordered(
-    work: Callable[[int], Awaitable[T]], *, goal: Callable[[], int], window: int
+    work: Callable[[int], Awaitable[T]], *, goal: Callable[[], int], window: Callable[[], int]
 ) -> AsyncGenerator[T]:
-    """Yield ``work(0)``, ``work(1)``, … in order, with at most ``window`` items begun and not yet yielded.
+    """Yield ``work(0)``, ``work(1)``, … in order, with at most ``window()`` items begun and not yet yielded.
 
-    No item is begun that is not below ``goal()``, which is asked again after each item yielded; the generator ends when
-    that many were yielded. What is begun is therefore decided by the results before it and never by timing. The first
-    error of any item is raised at once. Whoever stops early closes the generator, which cancels what is under way.
+    No item is begun that is not below ``goal()``; the generator ends when that many were yielded. Both are asked again
+    after each item. The first error of any item is raised at once. Whoever stops early closes the generator, which
+    cancels what is under way.
     """
     under_way: deque[asyncio.Task[T]] = deque()
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -32,7 +32,7 @@ async def map_ordered(
     begun = yielded = 0
     try:
         while yielded < goal():
-            while begun < min(goal(), yielded + window):
+            while begun < min(goal(), yielded + window()):
                 task = asyncio.create_task(begin(begun))
                 task.add_done_callback(note)
                 under_way.append(task)
