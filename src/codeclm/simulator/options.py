@@ -10,6 +10,7 @@ from codeclm.simulator.models import DEFAULT_JUDGE, DEFAULT_STRONG, DEFAULT_TARG
 Distribution = Literal["fixed", "exponential", "lognormal"]
 JsonMode = Literal["obey", "refuse", "ignore"]
 TokensParameter = Literal["both", "max_completion_tokens"]
+BatchPhase = Literal["none", "upload", "create", "created", "poll", "content"]
 
 FAULT_RATES = ("rate_429", "rate_500", "rate_hang", "rate_drop", "rate_malformed", "rate_truncated", "rate_refused")
 
@@ -65,6 +66,19 @@ class SimulatorOptions:
     """Whether a seed gets 400."""
     die_after: int = 0
     """Calls after which the server drops dead: socket closed, connections broken. 0 never."""
+    batch_latency: float = 0.0
+    """Seconds a batch is worked on."""
+    batch_expire: float = 0.0
+    """Share of the lines of batches that are not worked on in time; their batch expires."""
+    batch_error: float = 0.0
+    """Share of the lines of batches that end as a 500 in the error file."""
+    batch_fail_first: int = 0
+    """So many batches, from the first on, fail their validation."""
+    batch_most_lines: int = 0
+    """Batches of more lines fail with token_limit_exceeded; 0 sets no limit."""
+    batch_hold: BatchPhase = "none"
+    """The first request that uploads a file, creates a batch (before or after it is created), polls one or reads
+    half of a result is kept waiting until its client is gone."""
     api_key_env: str | None = None
     """The environment variable with the key every call must bring; no key is asked for unless set."""
 
@@ -75,6 +89,10 @@ class SimulatorOptions:
         amounts = (self.latency, self.tokens_per_second, self.retry_after, self.max_in_flight)
         if min(*amounts, self.requests_per_minute, self.die_after) < 0:
             raise ValueError("expected times, limits and counts to be 0 or more")
+        if not (0 <= self.batch_expire <= 1 and 0 <= self.batch_error <= 1):
+            raise ValueError("expected batch_expire and batch_error from 0 to 1")
+        if min(self.batch_latency, self.batch_fail_first, self.batch_most_lines) < 0:
+            raise ValueError("expected the times and counts of batches to be 0 or more")
         if not -9 <= self.order_bias <= 9:
             raise ValueError("expected order_bias from -9 to 9")
 

@@ -1,6 +1,7 @@
 """The simulated models behind a real OpenAI-compatible HTTP server on 127.0.0.1.
 
-Serves POST /v1/chat/completions and /v1/completions, GET /v1/models, GET /stats, POST /stats/reset and GET /health.
+Serves POST /v1/chat/completions and /v1/completions, /v1/files and /v1/batches (batches.py), GET /v1/models, GET
+/stats, POST /stats/reset and GET /health.
 What a reply says is the world's business (world.py); this module owns the way there: keys, limits, faults, latency and
 counting.
 """
@@ -21,6 +22,7 @@ from aiohttp import web
 
 from codeclm.errors import ConfigError
 from codeclm.simulator import api, world
+from codeclm.simulator.batches import Batches
 from codeclm.simulator.draws import Draws
 from codeclm.simulator.faults import Fault, RateLimit, Transport
 from codeclm.simulator.lexicon import texts
@@ -43,6 +45,7 @@ class Simulator:
         self._key = _key(options)
         self._calls = 0
         self._stats = Stats()
+        self._batches = Batches(options, self._answer_line)
         self._transport = Transport(options)
         self._rate = RateLimit(options.requests_per_minute)
         self._turns = asyncio.Semaphore(options.max_in_flight) if options.max_in_flight else contextlib.nullcontext()
@@ -72,6 +75,7 @@ class Simulator:
 
     async def stop(self) -> None:
         """Closes the socket and every connection. Harmless when done already."""
+        await self._batches.stop()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
@@ -80,7 +84,7 @@ class Simulator:
 
     def stats(self) -> dict[str, Any]:
         """What was counted since the start or the last reset, as served by GET /stats."""
-        return self._stats.as_dict()
+        return self._stats.as_dict() | {"batches": self._batches.as_dict()}
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         match request.method, request.path:
@@ -93,9 +97,15 @@ class Simulator:
                 return _json(self.stats())
             case "POST", "/stats/reset":
                 self._stats.reset()
+                self._batches.counts.clear()
                 return _json({"reset": True})
             case "GET", "/health":
                 return _json({"status": "ok"})
+        if request.path.startswith(("/v1/files", "/v1/batches")):
+            try:
+                return await self._batches.handle(request) if self._allowed(request) else _unauthorized()
+            except api.BadRequest as bad:
+                return _json(bad.body, bad.status)
         return _json(api.error(f"Unknown request URL: {request.path}", kind="invalid_request_error"), 404)
 
     async def _counted(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -119,12 +129,7 @@ class Simulator:
             self._die()
             await _cut_off(request)
         body = await request.content.read()
-        call = api.read_call(_parsed(body), _ENDPOINTS[request.path], self._options)
-        if call.model not in self._models:
-            message = f"The model '{call.model}' does not exist or you do not have access to it."
-            raise api.BadRequest(message, status=404, code="model_not_found")
-        prompt = world.prompt_of(call.messages)
-        key = self._stats.asked(call.model, prompt.name if prompt else "answer", request.path.encode() + body)
+        call, key = self._asked(request.path, _parsed(body), body)
         if wait := self._rate.wait(asyncio.get_running_loop().time()):
             return _too_many(wait)
         async with self._turns:
@@ -138,6 +143,37 @@ class Simulator:
                 case "drop":
                     await _cut_off(request)
             return await self._deliver(call, fault, key)
+
+    def _asked(self, path: str, content: Any, body: bytes) -> tuple[api.Call, bytes]:
+        """The sound call in a body, with the key under which its answer counts."""
+        call = api.read_call(content, _ENDPOINTS[path], self._options)
+        if call.model not in self._models:
+            message = f"The model '{call.model}' does not exist or you do not have access to it."
+            raise api.BadRequest(message, status=404, code="model_not_found")
+        prompt = world.prompt_of(call.messages)
+        return call, self._stats.asked(call.model, prompt.name if prompt else "answer", path.encode() + body)
+
+    def _answer_line(self, path: str, content: Any) -> tuple[int, Any]:
+        """The status and body that answer a line of a batch, which counts and fails as a call of its own would."""
+        self._stats.begin()
+        status = 500
+        try:
+            call, key = self._asked(path, content, orjson.dumps(content))
+            fault = self._transport.fault()
+            if fault in ("429", "500", "hang", "drop"):
+                status = 429 if fault == "429" else 500
+                return status, api.error("The server had an error while processing it.", kind="server_error")
+            reply = self._reply(call, fault)
+            self._calls += 1
+            body = api.completion(call, reply, self._calls, refusal=_REFUSAL if fault == "refused" else None)
+            self._stats.answered(key if fault is None else None, reply.prompt_tokens, reply.completion_tokens)
+            status = 200
+            return status, "{torn" if fault == "malformed" else body
+        except api.BadRequest as bad:
+            status = bad.status
+            return status, bad.body
+        finally:
+            self._stats.end(str(status))
 
     async def _deliver(self, call: api.Call, fault: Fault | None, key: bytes) -> web.StreamResponse:
         """The 200 to a sound call, after its latency, whole unless there is a fault."""
