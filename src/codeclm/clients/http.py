@@ -12,8 +12,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
@@ -81,8 +81,10 @@ class HttpClient:
         self.traits = traits
         self.name = name
         self._session = session
+        self.base_url = base_url
         self.url = f"{base_url}/{'chat/completions' if config.api == 'chat' else 'completions'}"
         self._timeout = aiohttp.ClientTimeout(total=config.timeout)
+        self._pausing = aiohttp.ClientTimeout(total=None, sock_connect=config.timeout, sock_read=config.timeout)
         self._headers, self._secrets = _headers(config, name)
         self._proxy = _proxy(base_url)
 
@@ -100,7 +102,7 @@ class HttpClient:
         """Send the request once. Raises the CallFailed that fits what went wrong."""
         data = orjson.dumps(self.body(request), option=orjson.OPT_NON_STR_KEYS)
         started = time.perf_counter()
-        try:
+        with self._reaching():
             async with self._session.post(
                 self.url,
                 data=data,
@@ -111,18 +113,54 @@ class HttpClient:
             ) as response:
                 content = await response.read()
                 status, headers = response.status, response.headers
+        return self.reply(status, headers, content, time.perf_counter() - started)
+
+    @asynccontextmanager
+    async def exchange(
+        self, method: str, path: str, data: aiohttp.FormData | bytes | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A response of the same server to another request, to ``path`` below base_url. Raises as for a completion.
+
+        It may be as long as it likes, with no pause longer than ``timeout``.
+        """
+        headers = dict(self._headers)
+        if isinstance(data, aiohttp.FormData):
+            del headers["Content-Type"]  # it has its own, with the boundary between its parts
+        with self._reaching():
+            async with self._session.request(
+                method,
+                self.base_url + path,
+                data=data,
+                headers=headers,
+                timeout=self._pausing,
+                proxy=self._proxy,
+                allow_redirects=False,
+            ) as response:
+                if not response.ok:
+                    text = (await response.read()).decode("utf-8", "replace")
+                    raise self._error(response.status, response.headers, text)
+                yield response
+
+    def reply(self, status: int, headers: Mapping[str, str], content: bytes, latency: float) -> Completion:
+        """What a reply to a request says. Raises the CallFailed that fits one that is no completion."""
+        if status != 200:
+            raise self._error(status, headers, content.decode("utf-8", "replace"))
+        return self._read(content, latency)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Turn what may go wrong with a connection into our errors."""
+        try:
+            yield
         except TimeoutError:
-            raise TimedOut(f"{self._where()}: no reply within {self.config.timeout:g} s. Raise `timeout`?") from None
+            raise TimedOut(f"{self.where}: no reply within {self.config.timeout:g} s. Raise `timeout`?") from None
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
             failed = CannotConnect(
-                f"{self._where()}: the connection failed ({self._clean(str(error) or type(error).__name__)}). "
+                f"{self.where}: the connection failed ({self._clean(str(error) or type(error).__name__)}). "
                 "Is the server running, and is base_url right?"
             )
             failed.free = isinstance(error, aiohttp.ClientConnectorError)  # refused, so nothing was sent
             raise failed from None
-        if status != 200:
-            raise self._error(status, headers, content.decode("utf-8", "replace"))
-        return self._read(content, time.perf_counter() - started)
 
     def most(self, request: Request) -> Usage:
         """The most tokens a request may be charged: no tokenizer makes more tokens of a text than it has bytes."""
@@ -178,12 +216,12 @@ class HttpClient:
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
             raw = self._clean(content.decode("utf-8", "replace"))
             raise MalformedBody(
-                f"{self._where()}: the reply is not a chat completion: {raw[:200]!r}", raw=raw
+                f"{self.where}: the reply is not a chat completion: {raw[:200]!r}", raw=raw
             ) from None
 
     def _error(self, status: int, headers: Mapping[str, str], text: str) -> CallFailed:
         raw = self._clean(text)
-        said = f"{self._where()}: HTTP {status}: {_said(raw)}"
+        said = f"{self.where}: HTTP {status}: {_said(raw)}"
         if status == 403 and re.search("moderation|flagged", raw):
             return ContentFiltered(said, raw=raw)
         if status in (401, 403):
@@ -206,7 +244,9 @@ class HttpClient:
             return ServerFailed(said, raw=raw, retry_after=retry_after(headers))
         return RejectedRequest(said, raw=raw)
 
-    def _where(self) -> str:
+    @property
+    def where(self) -> str:
+        """The endpoint, for messages."""
         return f"models.{self.name} ({self.config.model} at {self.url})"
 
     def _clean(self, text: str) -> str:
