@@ -350,7 +350,7 @@ def _folder(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (_garbage, "not a readable journal .*[.]recover.*move it away"),
+        (_garbage, "not a readable journal .*`codeclm recover .*` saves what can be read"),
         (_foreign, "not a codeclm journal. Choose another run_dir"),
         (_another_programs, "not a codeclm journal. Choose another run_dir"),
         (_newer, "written by a newer codeclm .journal version 999, .* Upgrade codeclm"),

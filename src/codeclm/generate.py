@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from codeclm import run_directory
+from codeclm import events, run_directory
 from codeclm.clients.budget import Budget
 from codeclm.clients.calls import StopSwitch
 from codeclm.clients.limited import turn
@@ -28,8 +28,10 @@ from codeclm.dataset.seeds import read_metadata, read_seeds
 from codeclm.engines.local import map_ordered
 from codeclm.errors import BudgetReached, CodecLMError, ConfigError, JournalError, OutputError, RunFailed, Stopped
 from codeclm.journal import Journal, endpoint_key
+from codeclm.journal_check import open_journal
 from codeclm.ledger import Ledger
 from codeclm.manifest import build_manifest
+from codeclm.metrics import served
 from codeclm.output import Output
 from codeclm.pipeline import Models, run_slot
 from codeclm.pool import Known, Pool, encode_seeds, mix
@@ -78,7 +80,7 @@ async def generate(
     progress = Progress(config.size, seeds=len(inputs.seeds))
     if watch:
         watch(progress)
-    with run_directory.held(config, inputs.sha256) as folder, Journal(folder / run_directory.JOURNAL) as journal:
+    with run_directory.held(config, inputs.sha256) as folder, open_journal(folder) as journal:
         run_directory.write_config(folder, config)
         earlier = run_directory.read_manifest(folder) or {}
         progress.published = earlier.get("examples", 0)
@@ -87,19 +89,8 @@ async def generate(
         progress.budget = budget
         enough = earlier["counts"]["slots"] if again else None
         run = _Run(config, inputs, progress, journal, budget, folder, enough)
-        run.note("running")
-        try:
-            await run.work(stop or StopSwitch())
-        except (CodecLMError, asyncio.CancelledError) as error:
-            with suppress(OutputError, JournalError):
-                stopped = isinstance(error, Stopped | BudgetReached | asyncio.CancelledError)
-                wanted = isinstance(error, Stopped | asyncio.CancelledError)
-                run.note("stopped" if stopped else "failed", error="" if wanted else str(error))
-            progress.phase = "stopped"
-            raise
-        manifest = run.note("complete")
-        progress.phase = "done"
-        return RunResult(folder, manifest)
+        async with served(config.metrics_port, progress, journal):
+            return RunResult(folder, await run.to_the_end(stop or StopSwitch()))
 
 
 def budget_of(config: RunConfig, journal: Journal) -> Budget:
@@ -136,6 +127,30 @@ class _Run:
     folder: Path
     enough: int | None
     noted: list[float] = field(default_factory=list)
+
+    async def to_the_end(self, stop: StopSwitch) -> dict[str, Any]:
+        """Work until the run is complete and return its manifest; whatever ends it before that is noted in it too."""
+        events.note("run_started", run_dir=str(self.folder), size=self.config.size, seed=self.config.seed)
+        self.note("running")
+        try:
+            await self.work(stop)
+        except (CodecLMError, asyncio.CancelledError) as error:
+            wanted = isinstance(error, Stopped | asyncio.CancelledError)
+            state = "stopped" if wanted or isinstance(error, BudgetReached) else "failed"
+            with suppress(OutputError, JournalError):
+                self.note(state, error="" if wanted else str(error))
+            self.progress.phase = "stopped"
+            self._note_end(state, type(error).__name__)
+            raise
+        manifest = self.note("complete")
+        self.progress.phase = "done"
+        self._note_end("complete")
+        return manifest
+
+    def _note_end(self, state: str, error: str = "") -> None:
+        progress, calls = self.progress, self.progress.calls
+        seconds = round(time.monotonic() - progress.started, 3)
+        events.note("run_ended", state=state, error=error, kept=progress.kept, calls_made=calls.made, seconds=seconds)
 
     async def work(self, stop: StopSwitch) -> None:
         """Everything between opening the journal and closing it. What there is gets written, whatever the end."""

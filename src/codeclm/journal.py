@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shlex
 import sqlite3
 import time
 import zlib
@@ -153,11 +154,7 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._guarded():
-            try:
-                self._write()
-            finally:
-                self._db.close()
+        self.close()
 
     def get(self, key: bytes) -> Completion | None:
         """The recorded completion of a call, or None when it was never made."""
@@ -230,6 +227,19 @@ class Journal:
             with self._guarded():
                 self._totals = {(total.stage, total.model): total for total in _counted(self._db)}
         return list(self._totals.values())
+
+    def is_sound(self) -> bool:
+        """Whether the file's structure is whole; reads all of it."""
+        with self._guarded():
+            return self._db.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)]
+
+    def close(self) -> None:
+        """Write what is pending and close the file."""
+        with self._guarded():
+            try:
+                self._write()
+            finally:
+                self._db.close()
 
     def _count(self, rows: list[tuple[Any, ...]]) -> None:
         if self._totals is not None:
@@ -314,7 +324,7 @@ class Journal:
         try:
             yield
         except sqlite3.Error as error:
-            raise JournalError(f"{self.path}: {_remedy(error)}") from error
+            raise JournalError(f"{self.path}: {_remedy(error, self.path)}") from error
 
 
 def recorded_totals(path: Path) -> list[CallTotal]:
@@ -340,15 +350,17 @@ def _compress(data: bytes) -> bytes:
     return deflate.compress(data) + deflate.flush()
 
 
-def _remedy(error: sqlite3.Error) -> str:
+def recovery(path: Path) -> str:
+    """What to do about a damaged journal, as the end of a message."""
+    return f"`codeclm recover {shlex.quote(str(path.parent))}` saves what can be read and says what is lost."
+
+
+def _remedy(error: sqlite3.Error, path: Path) -> str:
     kind = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest tells kinds of corruption and the like apart
     if kind in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return f"can't write ({error}). Make room on the disk and run again: recorded calls are not made again."
     if kind in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return (
-            f"not a readable journal ({error}). If `sqlite3 journal.sqlite .recover` can save it, put the result in "
-            "its place; otherwise move it away and the run makes its calls anew."
-        )
+        return f"not a readable journal ({error}). {recovery(path)}"
     if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"another program holds it ({error}). Close that program and run again."
     return f"{error}. Check that the folder exists and that you may write in it."

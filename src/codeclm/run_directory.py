@@ -58,6 +58,14 @@ def held(config: RunConfig, inputs_sha256: str) -> Iterator[Path]:
         raise RunDirectoryError(
             f"{folder}: can't make the run directory ({error.strerror}). Choose another run_dir."
         ) from None
+    with alone(folder):
+        _check_same_run(folder, config, inputs_sha256)
+        yield folder
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else at work in the directory meanwhile. Raises RunDirectoryError where somebody is."""
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(blocking=False)
@@ -68,8 +76,7 @@ def held(config: RunConfig, inputs_sha256: str) -> Iterator[Path]:
     except OSError as error:
         raise RunDirectoryError(f"{folder}: can't write there ({error.strerror}). Choose another run_dir.") from None
     try:
-        _check_same_run(folder, config, inputs_sha256)
-        yield folder
+        yield
     finally:
         lock.release()
 
@@ -97,11 +104,20 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise RunDirectoryError(
-            f"{folder / MANIFEST}: not readable ({error}). Run the config again to have it anew."
+            f"{folder / MANIFEST}: not readable ({error}). Move it away and run the config again to have it anew."
         ) from None
     if not isinstance(manifest, dict) or "state" not in manifest:
-        raise RunDirectoryError(f"{folder / MANIFEST}: not the manifest of a run. Delete it and run again.")
+        raise RunDirectoryError(
+            f"{folder / MANIFEST}: not the manifest of a run. Move it away and run the config again to have it anew."
+        )
     return manifest
+
+
+def counted_calls(manifest: dict[str, Any]) -> int:
+    """How many recorded calls a manifest tells of."""
+    rows = manifest.get("calls")
+    counts = [row.get("calls") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return sum(count for count in counts if isinstance(count, int))
 
 
 def write(path: Path, content: bytes) -> None:
@@ -153,7 +169,7 @@ def write_config(folder: Path, config: RunConfig) -> None:
 
 
 def _check_same_run(folder: Path, config: RunConfig, inputs_sha256: str) -> None:
-    if not (folder / JOURNAL).exists():
+    if not (folder / JOURNAL).exists() and not _lost_its_journal(folder):
         foreign = [name for name in OWN_FILES if name != LOCK and (folder / name).exists()]
         if foreign:
             raise RunDirectoryError(
@@ -179,6 +195,11 @@ def _check_same_run(folder: Path, config: RunConfig, inputs_sha256: str) -> None
             f"{folder}: the seeds (or metadata) file is not the one this run began with. {elsewhere} "
             "To go on with the old answers, copy the old run's journal.sqlite into the new run_dir."
         )
+
+
+def _lost_its_journal(folder: Path) -> bool:
+    """Whether a run was here and made calls, whose journal is gone: another matter than files that no run wrote."""
+    return (folder / CONFIG).exists() and counted_calls(read_manifest(folder) or {}) > 0
 
 
 def _never_got_going(manifest: dict[str, Any]) -> bool:

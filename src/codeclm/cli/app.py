@@ -109,6 +109,7 @@ def run(
     config: Annotated[Path, typer.Argument(help="The YAML configuration; `codeclm init` writes a commented one.")],
     overrides: Overrides = None,
     json: Json = False,
+    log: Annotated[Path | None, typer.Option("--log", help="Append what happens to this file, as JSON lines.")] = None,
 ) -> None:
     """Make the dataset a config describes; run it again to resume.
 
@@ -121,8 +122,9 @@ def run(
     with _errors(json=json):
         loaded = load(config, overrides or ())
     settings = [part for override in overrides or () for part in ("--set", override)]
-    resume = shlex.join(["codeclm", "run", str(config), *settings])
-    _run(loaded, json=json, resume=resume)
+    logging = ["--log", str(log)] if log else []
+    resume = shlex.join(["codeclm", "run", str(config), *settings, *logging])
+    _run(loaded, json=json, resume=resume, log=log)
 
 
 @app.command()
@@ -135,6 +137,22 @@ def status(
 
     with _errors():
         print_status(run_dir, json=json)
+
+
+@app.command()
+def recover(
+    run_dir: Annotated[Path, typer.Argument(help="A run directory.")],
+    json: Annotated[bool, typer.Option("--json", help="Write one JSON event instead of text.")] = False,
+) -> None:
+    """Save what can be read of a damaged journal, and say what is lost.
+
+    Makes no call. The damaged journal is kept beside the new one. What is lost
+    is made and paid for again only when you run the config again.
+    """
+    from codeclm.cli.recovering import recover_journal
+
+    with _errors(json=json):
+        recover_journal(run_dir, json=json)
 
 
 @app.command()
@@ -187,10 +205,10 @@ def simulate(  # the options of the simulator, one each
         serve_simulator(port, chosen, options or [])
 
 
-def _run(config: RunConfig, *, json: bool, resume: str) -> None:
-    from codeclm.cli.running import run_in_terminal
+def _run(config: RunConfig, *, json: bool, resume: str, log: Path | None = None) -> None:
+    from codeclm.cli.running import logged, run_in_terminal
 
-    with _errors(json=json, resume=resume):
+    with _errors(json=json, resume=resume), logged(log):
         run_in_terminal(config, json=json)
 
 

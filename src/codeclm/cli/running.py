@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +19,7 @@ from codeclm.cli.display import Display, Style, emit
 from codeclm.clients.calls import StopSwitch
 from codeclm.config import SIMULATOR, RunConfig
 from codeclm.errors import BudgetReached, Stopped
+from codeclm.event_log import written_to
 from codeclm.generate import RunResult, generate
 
 _INTERRUPTED = 130
@@ -38,6 +43,18 @@ def run_in_terminal(config: RunConfig, *, json: bool) -> None:
         say_result(result, config, console)
 
 
+@contextmanager
+def logged(path: Path | None) -> Iterator[None]:
+    """Append events to ``path`` meanwhile, if it is given, and say at the end if some could not be written."""
+    if path is None:
+        yield
+        return
+    with written_to(path) as log:
+        yield
+    if log.lost:
+        print(f"{path}: {log.lost} lines could not be written. Is there room on the disk?", file=sys.stderr)
+
+
 async def _run(config: RunConfig, display: Display) -> RunResult:
     stop = StopSwitch()
 
@@ -50,8 +67,9 @@ async def _run(config: RunConfig, display: Display) -> RunResult:
         display.say("Stopping: calls in flight end first. A second Ctrl-C (or signal) leaves at once.")
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means to outlive the terminal
+            loop.add_signal_handler(number, interrupt)
     return await generate(config, stop=stop, watch=display.watch)
 
 
