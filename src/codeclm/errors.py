@@ -23,6 +23,7 @@ __all__ = [
     "ContentFiltered",
     "EmptyReply",
     "EndpointDown",
+    "Expired",
     "InputError",
     "JournalError",
     "MalformedBody",
@@ -75,7 +76,17 @@ class Stopped(CodecLMError):
 
 
 class BudgetReached(CodecLMError):
-    """No further call fits the budget: what was spent and what the next one may cost at most are more than it."""
+    """No further call fits the budget: what was spent and what the next one may cost at most are more than it.
+
+    ``key`` is the limit in the configuration.
+    """
+
+    def __init__(self, message: str, key: str = "budget") -> None:
+        super().__init__(message, key)
+        self.key = key
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class EndpointDown(CodecLMError):
@@ -125,7 +136,7 @@ class TimedOut(CallFailed):
 
     cause = "timeout"
     retriable = True
-    most_retries = 2  # each one was probably worked on, and billed
+    most_retries = 3  # each one was probably worked on, and billed
 
 
 class AuthFailed(CallFailed):
@@ -172,6 +183,14 @@ class MalformedBody(CallFailed):
     """A 200 whose body is not a chat completion: torn JSON, an HTML page, missing fields."""
 
     cause = "malformed"
+    retriable = True
+
+
+class Expired(CallFailed):
+    """A batch ended without an answer to this request: its time was over, it was cancelled, or the line is missing."""
+
+    cause = "expired"
+    free = True
     retriable = True
 
 

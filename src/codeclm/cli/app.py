@@ -215,7 +215,7 @@ def _run(config: RunConfig, *, json: bool, resume: str, log: Path | None = None)
 @contextmanager
 def _errors(*, json: bool = False, resume: str = "") -> Iterator[None]:
     """Print codeclm's own errors as one paragraph and leave with the exit status of their kind."""
-    from codeclm.errors import CodecLMError, JournalError, RunFailed
+    from codeclm.errors import BudgetReached, CodecLMError, JournalError, RunFailed
 
     try:
         yield
@@ -230,7 +230,8 @@ def _errors(*, json: bool = False, resume: str = "") -> Iterator[None]:
             typer.secho(word, fg=colour, bold=True, err=True, nl=False)
             typer.echo(printable(str(error)), err=True)
         if resume and status != BAD_USAGE and not json and not isinstance(error, RunFailed | JournalError):
-            typer.echo(f"\nTo go on where it stopped: {resume}", err=True)
+            more = f" --set {error.key}=MORE" if isinstance(error, BudgetReached) else ""
+            typer.echo(f"\nTo go on where it stopped: {resume}{more}", err=True)
         raise typer.Exit(status) from None
 
 

@@ -71,10 +71,10 @@ class Budget:
         Returns when the reservation is on disk. Raises BudgetReached when nothing under way can make it fit.
         """
         queue = self._waiting.append
-        while not self._fits(account, most):
-            if not self._under_way or not self._fits(account, most, spent=_spent):
+        while self._lacks(account, most):
+            if not self._under_way or self._lacks(account, most, spent=_spent):
                 self._let_the_next_see()
-                raise self.reached()
+                raise self.reached(account.endpoint, most)
             room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             queue(room)
             queue = self._waiting.appendleft  # seen and found too little: still the first in line
@@ -99,7 +99,7 @@ class Budget:
     def try_reserve(self, endpoint: bytes, most: Usage) -> bool:
         """Reserve a request that goes into a batch, which keeps the record of it; False while it does not fit."""
         account = self.ledger.accounts[endpoint]
-        if not self._fits(account, most):
+        if self._lacks(account, most):
             return False
         account.requests += 1
         self.adopt(endpoint, most)
@@ -117,7 +117,7 @@ class Budget:
         account.batched.remove(most)
         self._settled(account, most, usage)
 
-    def reached(self) -> BudgetReached:
+    def reached(self, endpoint: bytes, most: Usage) -> BudgetReached:
         """The error for a request that does not fit, with what was spent and how to go on."""
         limits, parts = self.limits, []
         if limits.usd is not None:
@@ -126,9 +126,11 @@ class Budget:
             parts.append(f"{self.tokens:,} of {limits.tokens:,} tokens")
         if limits.calls is not None:
             parts.append(f"{self.requests:,} of {limits.calls:,} calls")
+        key = self._lacks(self.ledger.accounts[endpoint], most) or "budget"
         return BudgetReached(
             f"The budget is used up: {', '.join(parts)}, and no further call is sure to fit. Everything is kept. "
-            "To go on, raise `budget` and run again: nothing is paid for twice."
+            f"To go on, raise `{key}` and run again: nothing is paid for twice.",
+            key,
         )
 
     def _settled(self, account: Account, most: Usage, usage: Usage | None) -> None:
@@ -145,17 +147,19 @@ class Budget:
                 room.set_result(None)
                 return
 
-    def _fits(self, account: Account, most: Usage, *, spent: Callable[[Account], Usage] = _at_most) -> bool:
-        """Whether one request more fits beside what is ``spent``."""
+    def _lacks(self, account: Account, most: Usage, *, spent: Callable[[Account], Usage] = _at_most) -> str:
+        """The key of a limit that one request more would break beside what is ``spent``; empty when it fits."""
         limits = self.limits
         if not self._limited:
-            return True
-        if limits.calls is not None and self.requests + 1 > limits.calls:
-            return False
+            return ""
         own = most + account.excess
+        if limits.calls is not None and self.requests + 1 > limits.calls:
+            return "budget.calls"
         if limits.tokens is not None and self._tokens(spent) + own.total > limits.tokens:
-            return False
-        return limits.usd is None or self._usd(spent) + self._cost(account.endpoint, own) <= limits.usd
+            return "budget.tokens"
+        if limits.usd is not None and self._usd(spent) + self._cost(account.endpoint, own) > limits.usd:
+            return "budget.usd"
+        return ""
 
     def _tokens(self, spent: Callable[[Account], Usage]) -> int:
         return sum(spent(account).total for account in self.ledger.accounts.values())
