@@ -38,7 +38,7 @@ $(VENV)/.python:
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.python pyproject.toml
-	$(PIP) --editable '.[parquet,prices]'
+	$(PIP) --editable '.[parquet,prices,metrics]'
 	touch $@
 
 $(VENV)/.check: $(VENV)/.demo
