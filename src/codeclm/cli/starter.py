@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from codeclm.config import SIMULATOR, EngineConfig, MethodConfig, ModelConfig, RunConfig
+from codeclm.config import SIMULATOR, BudgetConfig, EngineConfig, MethodConfig, ModelConfig, RunConfig
 from codeclm.config_files import from_mapping
 from codeclm.errors import InputError
 
@@ -55,8 +55,15 @@ models:
 
 method:
 {method}
+
+# What the run may spend at most, from its first call on. It stops before it spends more, and goes on when this is raised.
+budget:
+{budget}
+
 engine:
   name: local
+
+{run}
 """
 
 
@@ -64,10 +71,12 @@ def commented_config(name: str) -> str:
     """A configuration that runs as it is, every key of a model and of the method shown with its default."""
     strong = "\n".join(_lines(ModelConfig, "    ", skip={"model", "base_url"}, commented=True))
     method = "\n".join(_lines(MethodConfig, "  ", skip=set(), commented=False))
-    return _HEAD.format(name=name, strong=strong, method=method)
+    budget = "\n".join(_lines(BudgetConfig, "  ", skip=set(), commented=False))
+    run = "\n".join(_lines(RunConfig, "", skip=RunConfig.model_fields.keys() - {"metrics_port"}, commented=False))
+    return _HEAD.format(name=name, strong=strong, method=method, budget=budget, run=run)
 
 
-def _lines(section: type[BaseModel], indent: str, *, skip: set[str], commented: bool) -> Iterator[str]:
+def _lines(section: type[BaseModel], indent: str, *, skip: Set[str], commented: bool) -> Iterator[str]:
     for name, field in section.model_fields.items():
         if name in skip:
             continue
@@ -113,6 +122,7 @@ def configuration_page() -> str:
         ("The run", RunConfig, ""),
         ("A model: `models.strong`, `models.target`, `models.judge`", ModelConfig, ""),
         ("The method: `method`", MethodConfig, "method."),
+        ("The budget: `budget`", BudgetConfig, "budget."),
         ("The engine: `engine`", EngineConfig, "engine."),
     ]
     head = (
