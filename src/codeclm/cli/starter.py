@@ -56,7 +56,7 @@ models:
 method:
 {method}
 
-# What the run may spend at most, from its first call on. It stops before it spends more, and goes on when this is raised.
+# What the run may spend at most, from its first call on. It stops before it spends more; raise it to go on.
 budget:
 {budget}
 
