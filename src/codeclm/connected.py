@@ -33,9 +33,10 @@ async def connected(
         simulated = ""
         if SIMULATOR in (chosen.strong.base_url, chosen.target.base_url, chosen.judging.base_url):
             simulated = (await stack.enter_async_context(Simulator())).base_url
+        connections = Connections(session, journal, stop, calls, budget)
+        stack.push_async_callback(connections.close)
         stack.push_async_callback(calls.drain)
         stack.callback(stop.press)
-        connections = Connections(session, journal, stop, calls, budget)
         calls.capacity = connections.capacity
 
         def address(model: ModelConfig) -> str:

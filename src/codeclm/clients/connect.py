@@ -7,6 +7,7 @@ spoken to. What it learns is filed in the journal: a resumed run does not ask ag
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -14,26 +15,34 @@ from typing import Any
 import aiohttp
 
 from codeclm.clients.ask import complete_whole, read_reply
+from codeclm.clients.batch_api import BatchApi
+from codeclm.clients.batch_endpoint import BatchEndpoint
+from codeclm.clients.batched import Batched, BatchQueue
+from codeclm.clients.breaker import Breaker, Breaking
 from codeclm.clients.budget import Budget, Budgeted
 from codeclm.clients.calls import Calls, StopSwitch
+from codeclm.clients.concurrency import Concurrency
+from codeclm.clients.faults import Faults
 from codeclm.clients.http import HttpClient, ResponseFormat, Traits
 from codeclm.clients.journaled import Journaled
-from codeclm.clients.limited import Limited, Places
+from codeclm.clients.limited import Gate, Limited
 from codeclm.clients.protocol import Client
 from codeclm.clients.retrying import Retrying
 from codeclm.config import ModelConfig
 from codeclm.errors import CallFailed, RejectedRequest, ServerFailed
 from codeclm.journal import Journal, endpoint_key, traits_key
 from codeclm.prompts.questions import probe
-from codeclm.records import Request
+from codeclm.records import Completion, Request
 
-# Few, so that a wrong base_url is told at once.
-_HANDSHAKE_RETRIES = 2
-# After the handshake: so many refused keys, unknown models or broken connections in a row are put down to the calls.
-_TOLERATED = 4
+# Few, so that a wrong base_url is told within seconds.
+_HANDSHAKE_RETRIES = 3
+# Samples of the probe that ask whether an endpoint is in order, each another one. They are not recorded.
+_FIRST_EXAM = 1000
 # Samples of the probe that ask for JSON, well after those that learn the parameters.
 _FIRST_STYLE = 100
 _STYLES: tuple[ResponseFormat, ...] = ("json_schema", "json_object")
+# Calls that an endpoint in batch mode takes at once, as far as the number of slots under way goes.
+_BATCH_CAPACITY = 10_000
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,9 @@ class Connections:
     stop: StopSwitch
     calls: Calls
     budget: Budget
-    places: dict[tuple[str, str], Places] = field(default_factory=dict)
+    places: dict[tuple[str, str], Gate] = field(default_factory=dict)
+    breakers: dict[tuple[str, str], Breaker] = field(default_factory=dict)
+    queues: dict[bytes, BatchQueue] = field(default_factory=dict)
 
     async def connect(self, config: ModelConfig, *, name: str, base_url: str) -> Client:
         """A client for ``config``, reached at ``base_url``; ``name`` is the model's place in the config, for messages.
@@ -63,27 +74,67 @@ class Connections:
             http.traits = Traits(**remembered)
         if config.reply_form != "auto":
             http.traits = _with_form(http.traits, config)
-        return self._layered(http, key, retries=config.retries, tolerated=_TOLERATED)
+        return self._batched(http, key) if config.batch else self._layered(http, key)
 
     def capacity(self) -> int:
         """How many calls all endpoints together take at once now."""
-        return sum(places.limit for places in self.places.values())
+        return sum(places.limit for places in self.places.values()) + len(self.queues) * _BATCH_CAPACITY
 
-    def _layered(self, http: HttpClient, key: bytes, *, retries: int, tolerated: int = 0) -> Client:
+    async def close(self) -> None:
+        """Wait for what the clients began by themselves to end, once the run stops."""
+        for queue in self.queues.values():
+            await queue.close()
+
+    def _batched(self, http: HttpClient, key: bytes) -> Client:
+        """The client in its layers where its calls go into batches."""
         model = http.config.model
-        places = self.places.setdefault((http.url, model), Places(http.config.max_in_flight))
-        budgeted = Budgeted(http, budget=self.budget, account=self.budget.ledger.account(key, model))
-        limited = Limited(budgeted, places=places, stop=self.stop, calls=self.calls)
-        retrying = Retrying(limited, retries=retries, sleep=self.stop.sleep, calls=self.calls, tolerated=tolerated)
+        self.budget.ledger.account(key, model)
+        queue = self.queues.get(key)
+        if queue is None:
+            endpoint = BatchEndpoint(BatchApi(http), key, self.journal, self.calls, self.budget, self.stop.sleep)
+            queue = self.queues[key] = BatchQueue(endpoint, self.stop)
+        batched = Batched(http, queue=queue, endpoint=key)
+        faults = Faults(model, self.calls, self.budget.ledger)
+        retrying = Retrying(batched, retries=http.config.retries, sleep=self.stop.sleep, faults=faults)
         return Journaled(retrying, journal=self.journal, endpoint=key, model=model, calls=self.calls, stop=self.stop)
+
+    def _layered(self, http: HttpClient, key: bytes, *, first: bool = False) -> Client:
+        """The client in its layers; as it makes the ``first`` call, which is not for waiting out an outage."""
+        model = http.config.model
+        faults = Faults(model, self.calls, self.budget.ledger)
+        budgeted = Budgeted(http, budget=self.budget, account=self.budget.ledger.account(key, model))
+        breaker = self._breaker(http, budgeted, faults)
+        gate = self.places.setdefault((http.url, model), Gate(Concurrency(http.config.max_in_flight)))
+        gate.keep_to(http.config)
+        http.told = gate.told
+        limited = Limited(Breaking(budgeted, breaker), gate=gate, stop=self.stop, calls=self.calls)
+        retries = min(http.config.retries, _HANDSHAKE_RETRIES) if first else http.config.retries
+        retrying = Retrying(
+            limited, retries=retries, sleep=self.stop.sleep, faults=faults, breaker=None if first else breaker
+        )
+        return Journaled(retrying, journal=self.journal, endpoint=key, model=model, calls=self.calls, stop=self.stop)
+
+    def _breaker(self, http: HttpClient, client: Client, faults: Faults) -> Breaker:
+        """The breaker of an endpoint's model, whose exam is the handshake's plain question, asked by ``client``."""
+        known = self.breakers.get((http.url, http.config.model))
+        if known is None:
+            samples = count(_FIRST_EXAM)
+
+            def exam() -> Awaitable[Completion]:
+                return client.complete(replace(_plain_probe(), sample=next(samples)))
+
+            known = Breaker(f"models.{http.name}", exam, config=http.config, stop=self.stop, faults=faults)
+            self.breakers[http.url, http.config.model] = known
+            self.calls.breakers[f"models.{http.name}"] = known
+        return known
 
     async def _handshake(self, http: HttpClient, key: bytes) -> Traits:
         """How the endpoint wants to be spoken to; raises CallFailed when it can't be spoken to at all."""
-        client = self._layered(http, key, retries=min(http.config.retries, _HANDSHAKE_RETRIES))
+        client = self._layered(http, key, first=True)
         await _learn_parameters(http, client)
         plain = http.traits
         if http.config.api == "chat" and http.config.reply_form != "text":
-            client = self._layered(http, key, retries=http.config.retries)
+            client = self._layered(http, key)
             for sample, style in enumerate(_STYLES, start=_FIRST_STYLE):
                 http.traits = replace(plain, response_format=style)
                 if await _keeps_to_json(client, sample):
@@ -134,6 +185,10 @@ async def _keeps_to_json(client: Client, sample: int) -> bool:
 def _probe_request(client: Client) -> Request:
     question = probe()
     return Request(question.messages(client.form), 0.0, question.schema, stage="handshake")
+
+
+def _plain_probe() -> Request:
+    return Request(probe().messages("text"), 0.0, stage="exam")
 
 
 def _suggested(traits: Traits, refusal: str) -> list[dict[str, Any]]:
