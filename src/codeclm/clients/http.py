@@ -12,7 +12,7 @@ import json
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -87,6 +87,8 @@ class HttpClient:
         self._pausing = aiohttp.ClientTimeout(total=None, sock_connect=config.timeout, sock_read=config.timeout)
         self._headers, self._secrets = _headers(config, name)
         self._proxy = _proxy(base_url)
+        self.told: Callable[[Mapping[str, str]], None] | None = None
+        """Called with the headers of every reply, good or bad, before it is read."""
 
     @property
     def form(self) -> ReplyForm:
@@ -143,6 +145,8 @@ class HttpClient:
 
     def reply(self, status: int, headers: Mapping[str, str], content: bytes, latency: float) -> Completion:
         """What a reply to a request says. Raises the CallFailed that fits one that is no completion."""
+        if self.told:
+            self.told(headers)
         if status != 200:
             raise self._error(status, headers, content.decode("utf-8", "replace"))
         return self._read(content, latency)
@@ -156,7 +160,7 @@ class HttpClient:
             raise TimedOut(f"{self.where}: no reply within {self.config.timeout:g} s. Raise `timeout`?") from None
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
             failed = CannotConnect(
-                f"{self.where}: the connection failed ({self._clean(str(error) or type(error).__name__)}). "
+                f"{self.where}: the connection failed ({self.clean(str(error) or type(error).__name__)}). "
                 "Is the server running, and is base_url right?"
             )
             failed.free = isinstance(error, aiohttp.ClientConnectorError)  # refused, so nothing was sent
@@ -214,13 +218,11 @@ class HttpClient:
                 latency=latency,
             )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-            raw = self._clean(content.decode("utf-8", "replace"))
-            raise MalformedBody(
-                f"{self.where}: the reply is not a chat completion: {raw[:200]!r}", raw=raw
-            ) from None
+            raw = self.clean(content.decode("utf-8", "replace"))
+            raise MalformedBody(f"{self.where}: the reply is not a chat completion: {raw[:200]!r}", raw=raw) from None
 
     def _error(self, status: int, headers: Mapping[str, str], text: str) -> CallFailed:
-        raw = self._clean(text)
+        raw = self.clean(text)
         said = f"{self.where}: HTTP {status}: {_said(raw)}"
         if status == 403 and re.search("moderation|flagged", raw):
             return ContentFiltered(said, raw=raw)
@@ -249,7 +251,7 @@ class HttpClient:
         """The endpoint, for messages."""
         return f"models.{self.name} ({self.config.model} at {self.url})"
 
-    def _clean(self, text: str) -> str:
+    def clean(self, text: str) -> str:
         """The first of what a server said, without our secrets, however they are escaped in it."""
         if self._secrets:
             with suppress(ValueError, RecursionError):
