@@ -22,6 +22,7 @@ from codeclm.errors import OutputError, RunDirectoryError
 
 CONFIG = "config.yaml"
 JOURNAL = "journal.sqlite"
+PLAN = "plan.json"
 MANIFEST = "manifest.json"
 CARD = "README.md"
 EXAMPLES = "examples.jsonl"
@@ -33,7 +34,7 @@ METADATA = "metadata.jsonl"
 
 LOCK = ".lock"
 OWN_FILES = (
-    CONFIG, JOURNAL, MANIFEST, CARD, EXAMPLES, PREFERENCES, DISCARDED, FAILURES, METADATA, LOCK,
+    CONFIG, JOURNAL, PLAN, MANIFEST, CARD, EXAMPLES, PREFERENCES, DISCARDED, FAILURES, METADATA, LOCK,
 )  # fmt: skip
 
 # What may change between two runs on one directory without changing what the models answer.
@@ -170,7 +171,7 @@ def write_config(folder: Path, config: RunConfig) -> None:
 
 def _check_same_run(folder: Path, config: RunConfig, inputs_sha256: str) -> None:
     if not (folder / JOURNAL).exists() and not _lost_its_journal(folder):
-        foreign = [name for name in OWN_FILES if name != LOCK and (folder / name).exists()]
+        foreign = [name for name in OWN_FILES if name not in (LOCK, PLAN) and (folder / name).exists()]
         if foreign:
             raise RunDirectoryError(
                 f"{folder}: holds files that no run wrote ({', '.join(foreign)}) and a run would replace. "
