@@ -171,7 +171,8 @@ class Journal:
         try:
             text, reasoning, refusal = orjson.loads(zlib.decompress(reply))
         except (zlib.error, ValueError, TypeError):
-            return None  # a torn record is owed again
+            # Not made anew: it was paid for, and whoever pays for it again should know.
+            raise JournalError(f"{self.path}: the record of a call is damaged. {recovery(self.path)}") from None
         return Completion(text, finish_reason, Usage(prompt_tokens, completion_tokens), reasoning, refusal, latency)
 
     def put(self, key: bytes, completion: Completion, *, stage: str, model: str) -> asyncio.Future[None]:
@@ -214,7 +215,10 @@ class Journal:
         """What was learnt of an endpoint at its first call, or None."""
         with self._guarded():
             row = self._db.execute("SELECT traits FROM endpoints WHERE key = ?", (endpoint,)).fetchone()
-        return None if row is None else dict(orjson.loads(row[0]))
+        try:
+            return None if row is None else dict(orjson.loads(row[0]))
+        except (ValueError, TypeError):
+            return None  # learnt again, from calls that are recorded
 
     def remember(self, endpoint: bytes, traits: dict[str, Any]) -> None:
         """File what was learnt of an endpoint."""

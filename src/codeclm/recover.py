@@ -193,7 +193,7 @@ def _count_spending(db: sqlite3.Connection, folder: Path, counted: Iterable[Call
 
 
 def _whole(path: Path, scratch: Path, calls: int) -> bool:
-    """Whether the journal is sound and holds no fewer calls than were found in all pieces.
+    """Whether the journal is sound, every reply in it too, and no more calls than it has were found in all pieces.
 
     Looked at in a copy: SQLite would clear away what it takes for rubbish.
     """
@@ -205,7 +205,8 @@ def _whole(path: Path, scratch: Path, calls: int) -> bool:
             shutil.copyfile(f"{path}{ending}", f"{copy}{ending}")
     try:
         with Journal(copy) as journal:
-            return journal.is_sound() and sum(total.calls for total in journal.totals()) >= calls
+            replies = journal.rows("SELECT reply FROM calls") if journal.is_sound() else []
+            return len(replies) >= calls and all(_readable(reply) for (reply,) in replies)
     except JournalError:
         return False
 
