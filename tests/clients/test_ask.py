@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from codeclm.clients.ask import ATTEMPTS, answer, ask, complete_whole, together
+from codeclm.clients.ask import ATTEMPTS, SENDINGS, answer, ask, complete_whole, together
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.http import HttpClient, Traits
 from codeclm.clients.journaled import Journaled
@@ -161,7 +161,7 @@ async def test_a_reply_cut_before_the_limit_is_sent_again_as_it_was_under_a_new_
 async def test_a_reply_that_is_always_cut_early_is_taken_as_it_is(endpoint: Endpoint, client: MakeClient) -> None:
     endpoint.says("1. Tell a tale.\n2. Write", finish_reason="length", tokens=5)
     assert await ask(client(), DECODE, temperature=0.7) == ("Tell a tale.",)
-    assert _samples(endpoint) == [0] * ATTEMPTS
+    assert _samples(endpoint) == [0] * SENDINGS
 
 
 @pytest.mark.parametrize("tokens", [0, MAX_TOKENS, MAX_TOKENS + 1])

@@ -162,9 +162,11 @@ def _formats(endpoint: Endpoint) -> list[str]:
 
 
 async def test_an_endpoint_that_breaks_over_a_schema_is_asked_in_text(endpoint: Endpoint, connections: Connect) -> None:
-    endpoint.answer(endpoint.chat("yes")).then({}, 500).then({}, 500)
+    yes = endpoint.chat("yes")
+    endpoint.answer(yes).then({}, 500).then(yes).then({}, 500).then(yes)
     client = await _connect(connections(), _strong(endpoint.base_url))
-    assert (_traits(client), _formats(endpoint)) == (Traits(), ["none", "json_schema", "json_object"])
+    # After each 500 the plain question tells that it was the schema's doing.
+    assert (_traits(client), _formats(endpoint)) == (Traits(), ["none", "json_schema", "none", "json_object", "none"])
 
 
 async def test_an_endpoint_that_keeps_to_json_objects_only_is_asked_for_those(

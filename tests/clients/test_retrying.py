@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,13 @@ import aiohttp
 import pytest
 
 from codeclm.clients.calls import Calls
+from codeclm.clients.faults import Faults
 from codeclm.clients.http import HttpClient, Traits
 from codeclm.clients.retrying import FIRST_DELAY, LONGEST_DELAY, Retrying, delay
 from codeclm.config import ModelConfig
 from codeclm.errors import CallFailed, QuotaExhausted, RateLimited, ServerFailed, Stopped
+from codeclm.journal import Journal
+from codeclm.ledger import Ledger
 from codeclm.records import Message, Request
 
 if TYPE_CHECKING:
@@ -24,21 +28,25 @@ REQUEST = Request((Message("user", "hi"),), 0.0)
 class Setup:
     """A retrying client of the scripted endpoint, and the sleeps it asked for."""
 
-    def __init__(self, http: HttpClient) -> None:
+    def __init__(self, http: HttpClient, ledger: Ledger) -> None:
         self._http = http
         self.calls = Calls()
+        self.faults = Faults("m", self.calls, ledger)
         self.slept: list[float] = []
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
-    def client(self, retries: int) -> Retrying:
-        return Retrying(self._http, retries=retries, sleep=self.sleep, calls=self.calls)
+    def client(self, retries: int, *, tolerated: int = 0) -> Retrying:
+        return Retrying(self._http, retries=retries, sleep=self.sleep, faults=self.faults, tolerated=tolerated)
 
 
 @pytest.fixture
-def setup(endpoint: Endpoint, session: aiohttp.ClientSession, model: Callable[..., ModelConfig]) -> Setup:
-    return Setup(HttpClient(model(), session, base_url=endpoint.base_url, name="m", traits=Traits()))
+def setup(
+    endpoint: Endpoint, session: aiohttp.ClientSession, model: Callable[..., ModelConfig], journal: Journal
+) -> Setup:
+    http = HttpClient(model(max_tokens=100), session, base_url=endpoint.base_url, name="m", traits=Traits())
+    return Setup(http, Ledger(journal))
 
 
 @pytest.mark.parametrize(
@@ -64,6 +72,7 @@ async def test_it_is_sent_so_often_and_no_oftener(endpoint: Endpoint, setup: Set
         await setup.client(retries).complete(REQUEST)
     assert caught.value.attempts == len(endpoint.received) == retries + 1
     assert len(setup.slept) == setup.calls.retries["server"] == retries
+    assert setup.calls.faults == {"server": retries + 1}
 
 
 @pytest.mark.parametrize(
@@ -87,6 +96,7 @@ async def test_an_error_that_cannot_be_mended_after_some_that_can_counts_all_att
         await setup.client(retries=5).complete(REQUEST)
     assert (caught.value.cause, caught.value.attempts) == ("auth", 3)
     assert setup.calls.retries == {"server": 1, "rate": 1}
+    assert setup.calls.faults == {"server": 1, "rate": 1, "auth": 1}
 
 
 @pytest.mark.parametrize(("headers", "asked"), [({"Retry-After": "90"}, 90.0), ({"retry-after-ms": "40"}, 0.04)])
@@ -119,13 +129,39 @@ async def test_a_run_that_stops_while_waiting_gives_up(endpoint: Endpoint, setup
     assert len(endpoint.received) == 1
 
 
-async def test_a_timeout_is_sent_again_twice_at_most_for_it_was_probably_billed(
+async def test_a_timeout_is_sent_again_three_times_at_most_for_it_was_probably_billed(
     endpoint: Endpoint, setup: Setup
 ) -> None:
     endpoint.answer({}, 408)
     with pytest.raises(CallFailed) as caught:
         await setup.client(retries=8).complete(REQUEST)
-    assert caught.value.attempts == 3
+    assert caught.value.attempts == 4
+
+
+async def test_refusals_for_the_rate_use_up_no_attempt_of_another_kind(endpoint: Endpoint, setup: Setup) -> None:
+    endpoint.answer({}, 429).then({}, 408).then({}, 429).then({}, 500).then({}, 429).then(endpoint.chat("at last"))
+    assert (await setup.client(retries=3).complete(REQUEST)).text == "at last"
+    assert setup.calls.faults == {"rate": 3, "timeout": 1, "server": 1}
+
+
+async def test_failed_attempts_are_in_the_ledger_for_good(
+    endpoint: Endpoint, setup: Setup, journal: Journal
+) -> None:
+    endpoint.answer({}, 500).then({}, 429).then({}, 500).then(endpoint.chat("at last"))
+    await setup.client(retries=5).complete(REQUEST)
+    await asyncio.sleep(0)  # written with the commit of this turn at the latest
+    assert Ledger(journal).faults_by_cause() == {"rate": 1, "server": 2}
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "tokens", "failed"), [("length", 40, 1), ("length", 100, 0), ("length", 0, 0), ("stop", 40, 0)]
+)
+async def test_a_reply_cut_before_its_limit_is_handed_on_and_counts_as_a_failed_attempt(
+    endpoint: Endpoint, setup: Setup, finish_reason: str, tokens: int, failed: int
+) -> None:
+    endpoint.says("half a", finish_reason=finish_reason, tokens=tokens)
+    assert (await setup.client(retries=5).complete(REQUEST)).text == "half a"
+    assert setup.calls.faults["truncated"] == failed
 
 
 async def test_a_server_that_asks_for_hours_is_not_waited_for(endpoint: Endpoint, setup: Setup) -> None:
@@ -138,7 +174,7 @@ async def test_a_server_that_asks_for_hours_is_not_waited_for(endpoint: Endpoint
 @pytest.mark.parametrize("status", [401, 403, 404])
 async def test_a_fatal_error_is_fatal_once_so_many_came_in_a_row(endpoint: Endpoint, setup: Setup, status: int) -> None:
     endpoint.answer({}, status).then({}, status).then(endpoint.chat("fine")).then({}, status)
-    client = Retrying(setup.client(0).inner, retries=0, sleep=setup.sleep, calls=setup.calls, tolerated=2)
+    client = setup.client(0, tolerated=2)
     seen = []
     for _ in range(6):
         try:
@@ -150,7 +186,7 @@ async def test_a_fatal_error_is_fatal_once_so_many_came_in_a_row(endpoint: Endpo
 
 async def test_an_empty_account_is_fatal_at_once(endpoint: Endpoint, setup: Setup) -> None:
     endpoint.answer({"error": {"code": "insufficient_quota"}}, 429)
-    client = Retrying(setup.client(0).inner, retries=5, sleep=setup.sleep, calls=setup.calls, tolerated=9)
+    client = setup.client(5, tolerated=9)
     with pytest.raises(QuotaExhausted) as caught:
         await client.complete(REQUEST)
     assert caught.value.fatal

@@ -16,6 +16,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TypeVar
 
+from codeclm.clients.faults import cut_early
 from codeclm.clients.protocol import Client
 from codeclm.errors import ContentFiltered, EmptyReply, Refused, Truncated, Unparseable
 from codeclm.prompts.questions import Question
@@ -24,6 +25,8 @@ from codeclm.records import Answer, Completion, Message, ReplyForm, Request
 T = TypeVar("T")
 
 ATTEMPTS = 3
+# Of a reply cut off before its limit: so many that faults at random never come to a reply taken as it is.
+SENDINGS = 5
 
 
 async def ask(client: Client, question: Question[T], *, temperature: float, sample: int = 0) -> T:
@@ -64,19 +67,15 @@ async def answer(client: Client, instruction: str, *, temperature: float, stage:
 
 async def complete_whole(client: Client, request: Request) -> Completion:
     """A completion that is neither refused nor filtered, sent again while it is cut before its limit."""
-    for attempt in range(ATTEMPTS):
+    for attempt in range(SENDINGS):
         completion = await client.complete(replace(request, attempt=attempt))
-        if not _cut_early(completion, client):
+        if not cut_early(completion, client.max_tokens):
             break
     if completion.refusal:
         raise Refused("the model declined", raw=completion.refusal)
     if completion.finish_reason == "content_filter":
         raise ContentFiltered("the provider's content filter withheld the reply", raw=completion.text)
     return completion
-
-
-def _cut_early(completion: Completion, client: Client) -> bool:
-    return completion.finish_reason == "length" and 0 < completion.usage.completion_tokens < client.max_tokens
 
 
 def read_reply(question: Question[T], completion: Completion, form: ReplyForm) -> T:

@@ -14,9 +14,10 @@ from typing import Any
 
 import aiohttp
 
+from codeclm.batch_records import open_batches
 from codeclm.clients.ask import complete_whole, read_reply
 from codeclm.clients.batch_api import BatchApi
-from codeclm.clients.batch_endpoint import BatchEndpoint
+from codeclm.clients.batch_endpoint import BatchEndpoint, adopt
 from codeclm.clients.batched import Batched, BatchQueue
 from codeclm.clients.breaker import Breaker, Breaking
 from codeclm.clients.budget import Budget, Budgeted
@@ -74,7 +75,7 @@ class Connections:
             http.traits = Traits(**remembered)
         if config.reply_form != "auto":
             http.traits = _with_form(http.traits, config)
-        return self._batched(http, key) if config.batch else self._layered(http, key)
+        return self._batched(http, key) if config.batch else self._layered(http, key, retries=config.retries)
 
     def capacity(self) -> int:
         """How many calls all endpoints together take at once now."""
@@ -98,8 +99,8 @@ class Connections:
         retrying = Retrying(batched, retries=http.config.retries, sleep=self.stop.sleep, faults=faults)
         return Journaled(retrying, journal=self.journal, endpoint=key, model=model, calls=self.calls, stop=self.stop)
 
-    def _layered(self, http: HttpClient, key: bytes, *, first: bool = False) -> Client:
-        """The client in its layers; as it makes the ``first`` call, which is not for waiting out an outage."""
+    def _layered(self, http: HttpClient, key: bytes, *, retries: int, patient: bool = True) -> Client:
+        """The client in its layers; unless it is ``patient``, an outage of its endpoint is not waited out."""
         model = http.config.model
         faults = Faults(model, self.calls, self.budget.ledger)
         budgeted = Budgeted(http, budget=self.budget, account=self.budget.ledger.account(key, model))
@@ -108,9 +109,8 @@ class Connections:
         gate.keep_to(http.config)
         http.told = gate.told
         limited = Limited(Breaking(budgeted, breaker), gate=gate, stop=self.stop, calls=self.calls)
-        retries = min(http.config.retries, _HANDSHAKE_RETRIES) if first else http.config.retries
         retrying = Retrying(
-            limited, retries=retries, sleep=self.stop.sleep, faults=faults, breaker=None if first else breaker
+            limited, retries=retries, sleep=self.stop.sleep, faults=faults, breaker=breaker if patient else None
         )
         return Journaled(retrying, journal=self.journal, endpoint=key, model=model, calls=self.calls, stop=self.stop)
 
@@ -130,11 +130,12 @@ class Connections:
 
     async def _handshake(self, http: HttpClient, key: bytes) -> Traits:
         """How the endpoint wants to be spoken to; raises CallFailed when it can't be spoken to at all."""
-        client = self._layered(http, key, first=True)
+        retries = min(http.config.retries, _HANDSHAKE_RETRIES)
+        client = self._layered(http, key, retries=retries, patient=False)
         await _learn_parameters(http, client)
         plain = http.traits
         if http.config.api == "chat" and http.config.reply_form != "text":
-            client = self._layered(http, key)
+            client = self._layered(http, key, retries=retries)
             for sample, style in enumerate(_STYLES, start=_FIRST_STYLE):
                 http.traits = replace(plain, response_format=style)
                 if await _keeps_to_json(client, sample):

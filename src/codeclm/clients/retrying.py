@@ -6,24 +6,31 @@ Waiting changes when an answer comes, never which.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
-from codeclm.clients.calls import Calls
+from codeclm.clients.breaker import Breaker
+from codeclm.clients.faults import Faults, cut_early
 from codeclm.clients.protocol import Client, Layer
-from codeclm.errors import CallFailed, QuotaExhausted
+from codeclm.errors import CallFailed, QuotaExhausted, RateLimited, Truncated
 from codeclm.records import Completion, Request
 
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 LONGEST_WAIT = 600.0
-"""Seconds a server may ask us to wait; one that asks for longer fails the call."""
+"""Seconds a server may ask us to wait; one that asks for longer fails the call, or the run if it asks that of all."""
+# A call that is there whenever the endpoint falls over may be what it falls over.
+_MOST_OUTAGES = 10
 
 
 class Retrying(Layer):
     """Retries what is retriable up to ``retries`` times, after growing delays with jitter or as the server asked.
 
-    A fatal error ends the run only after ``tolerated`` others in a row, for an endpoint that was good a moment ago may
-    refuse one prompt with a 403, or break the connection on it.
+    Attempts that failed because the endpoint was out of order, by the ``breaker``'s word, are not the call's own and
+    use none of them up; refusals for the rate and other failures are counted apart. A fatal error ends the run if the
+    breaker finds that the endpoint is the reason; without a breaker, once ``tolerated`` others came in a row before it,
+    for an endpoint that was good a moment ago may refuse one prompt with a 403.
     """
 
     def __init__(
@@ -32,41 +39,83 @@ class Retrying(Layer):
         *,
         retries: int,
         sleep: Callable[[float], Awaitable[None]],
-        calls: Calls,
+        faults: Faults,
+        breaker: Breaker | None = None,
         tolerated: int = 0,
     ) -> None:
         super().__init__(inner)
         self._retries = retries
         self._sleep = sleep
-        self._calls = calls
+        self._faults = faults
+        self._breaker = breaker
         self._tolerated = tolerated
         self._fatal_in_a_row = 0
 
     async def complete(self, request: Request) -> Completion:
         """The first completion, or the last error with the number of attempts it took."""
-        attempt = 1
+        attempts = _Attempts(self._retries)
         while True:
             try:
                 completion = await self.inner.complete(request)
                 self._fatal_in_a_row = 0
+                if cut_early(completion, self.max_tokens):  # a completion like others, but a failed attempt as well
+                    self._faults.count(Truncated.cause, stage=request.stage, attempt=request.attempt + 1)
                 return completion
             except CallFailed as error:
-                error.attempts = attempt
-                if not self._worth_another(error, attempt):
-                    self._doubt(error)
+                attempts.count(error)
+                self._faults.count(error.cause, stage=request.stage, attempt=error.attempts)
+                wait = await self._wait(error, attempts)
+                if wait is None:
                     raise
-                self._calls.retries[error.cause] += 1
-                await self._sleep(delay(attempt, error.retry_after))
-            attempt += 1
+                self._faults.calls.retries[error.cause] += 1
+                await self._sleep(wait)
 
-    def _worth_another(self, error: CallFailed, attempt: int) -> bool:
-        patient = error.retry_after is None or error.retry_after <= LONGEST_WAIT
-        return error.retriable and patient and attempt <= min(self._retries, error.most_retries)
+    async def _wait(self, error: CallFailed, attempts: _Attempts) -> float | None:
+        """Seconds until the call is worth another attempt; None when it is not, with ``error.fatal`` settled."""
+        last = not attempts.worth_another(error)
+        if self._breaker is None:
+            if last:
+                self._doubt(error)
+        elif await self._breaker.at_fault(error, last=last):
+            if error.retriable and attempts.outages < _MOST_OUTAGES:
+                attempts.forgive(error)
+                return delay(attempts.outages)
+            error.fatal = not error.retriable
+            return None
+        else:
+            error.fatal = isinstance(error, QuotaExhausted)
+        return None if last else delay(attempts.own.total(), error.retry_after)
 
     def _doubt(self, error: CallFailed) -> None:
         if error.fatal and not isinstance(error, QuotaExhausted):
             self._fatal_in_a_row += 1
             error.fatal = self._fatal_in_a_row > self._tolerated
+
+
+@dataclass(slots=True)
+class _Attempts:
+    """A call's failed attempts: ``own`` by cause, and those put down to ``outages`` of its endpoint."""
+
+    retries: int
+    own: Counter[str] = field(default_factory=Counter)
+    outages: int = 0
+
+    def count(self, error: CallFailed) -> None:
+        """One more; the error is told how many there were."""
+        self.own[error.cause] += 1
+        error.attempts = self.own.total() + self.outages
+
+    def forgive(self, error: CallFailed) -> None:
+        """It was not the call's own."""
+        self.own[error.cause] -= 1
+        self.outages += 1
+
+    def worth_another(self, error: CallFailed) -> bool:
+        """Whether the call itself may be sent again. A refusal for the rate says nothing of it: counted apart."""
+        patient = error.retry_after is None or error.retry_after <= LONGEST_WAIT
+        refused = self.own[RateLimited.cause]
+        failed = refused if isinstance(error, RateLimited) else self.own.total() - refused
+        return error.retriable and patient and failed <= self.retries and self.own[error.cause] <= error.most_retries
 
 
 def delay(attempt: int, retry_after: float | None = None) -> float:
