@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.running import SimulatorProcess, codeclm, manifest, same_bytes, simulator_process, write_config
 
@@ -26,8 +26,8 @@ from codeclm.errors import JournalError, RunDirectoryError
 from codeclm.journal import CallTotal, Journal, as_row, endpoint_key, recorded_totals
 from codeclm.journal_check import open_journal
 from codeclm.ledger import Ledger
-from codeclm.recover import recover
 from codeclm.records import Completion, Usage
+from codeclm.recover import recover
 
 WAL = "journal.sqlite-wal"
 
@@ -71,7 +71,7 @@ def files_of(folder: Path, *, killed: bool, calls: int = 60, checkpoint: int = 2
         asyncio.run(fill(journal))
         journal.remember(b"e" * 20, {"seed": True})
         totals = [as_row(total) for total in journal.totals()]
-        found: dict[bytes, bytes] = dict(journal.rows("SELECT key, reply FROM calls"))  # type: ignore[arg-type]
+        found: dict[bytes, bytes] = dict(journal.rows("SELECT key, reply FROM calls"))
         if killed:
             database, log = path.read_bytes(), (folder / WAL).read_bytes()
             assert log
@@ -101,8 +101,9 @@ def opens(folder: Path, calls: Iterable[bytes] = ()) -> bool:
         with open_journal(folder) as journal:
             return None not in map(journal.get, calls)
     except JournalError as error:
-        assert f"`codeclm recover {folder}`" in str(error)
-        return False
+        said = str(error)
+    assert f"`codeclm recover {folder}`" in said
+    return False
 
 
 def check_recovered(files: Files, folder: Path, readable: bytes) -> int:
@@ -123,6 +124,7 @@ def check_recovered(files: Files, folder: Path, readable: bytes) -> int:
 # Reading pages
 
 
+@settings(max_examples=50)
 @given(
     sizes=st.lists(st.integers(0, 30_000), max_size=30),
     page=st.sampled_from([512, 1024, 4096, 65536]),
@@ -165,6 +167,7 @@ def test_no_journal_is_damaged_too_badly_to_be_looked_at(data: st.DataObject, ki
 # Cut off anywhere
 
 
+@settings(max_examples=50)
 @given(share=st.floats(0, 1))
 def test_cut_off_anywhere_it_is_refused_and_what_can_be_read_is_saved(
     share: float, closed: Files, tmp_path_factory: pytest.TempPathFactory
@@ -177,6 +180,7 @@ def test_cut_off_anywhere_it_is_refused_and_what_can_be_read_is_saved(
     check_recovered(closed, folder, cut)
 
 
+@settings(max_examples=50)
 @given(database=st.floats(0, 1), log=st.floats(0, 1), which=st.sampled_from(["database", "log", "both"]))
 def test_cut_off_with_a_log_it_is_refused_and_what_can_be_read_is_saved(
     database: float, log: float, which: str, killed: Files, tmp_path_factory: pytest.TempPathFactory
@@ -194,6 +198,7 @@ def test_cut_off_with_a_log_it_is_refused_and_what_can_be_read_is_saved(
     check_recovered(killed, folder, left + left_log)
 
 
+@settings(max_examples=50)
 @given(data=st.data())
 def test_torn_pages_lose_only_their_own_calls(
     data: st.DataObject, closed: Files, tmp_path_factory: pytest.TempPathFactory
@@ -328,7 +333,7 @@ def test_without_room_nothing_is_changed(closed: Files, tmp_path: Path, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(JournalError, match="No space left on device.*Make room"):
+        with pytest.raises(JournalError, match=r"No space left on device.*Make room"):
             recover(folder)
     assert (folder / "journal.sqlite").read_bytes() == closed.database[:100_000]
     assert sorted(path.name for path in folder.iterdir() if path.name != ".lock") == ["journal.sqlite", "manifest.json"]
