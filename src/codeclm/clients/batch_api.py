@@ -177,7 +177,7 @@ class BatchApi:
         try:
             async with self.http.exchange("POST", path, data) as response:
                 return self._object(await response.read())
-        except (UnknownModel, RejectedRequest) as error:
+        except CallFailed as error:
             if re.search(r"HTTP (404|405|501)\b", str(error)):
                 raise ConfigError(
                     f"models.{self.http.name}: this endpoint has no Batch API ({error}) "

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from codeclm.batch_records import BatchRecord, open_batches
 from codeclm.clients.batch_api import BatchApi
 from codeclm.clients.budget import Budget
 from codeclm.clients.calls import Calls
@@ -52,6 +53,12 @@ class BatchEndpoint:
         """The endpoint, for messages."""
         return self.api.http.where
 
+    def open_batches(self) -> list[BatchRecord]:
+        """The batches that an earlier process left under way, their calls reserved in the budget."""
+        records = open_batches(self.journal, self.key)
+        adopt(self.budget, records, self.key)
+        return records
+
     def settle(self, most: Usage, usage: Usage | None) -> None:
         """A call that was reserved with ``most`` is over and cost ``usage``; None where nobody can tell."""
         self.budget.settle(self.key, most, usage)
@@ -79,3 +86,10 @@ class BatchEndpoint:
                     ) from None
                 await self.sleep(wait)
             attempt += 1
+
+
+def adopt(budget: Budget, records: Sequence[BatchRecord], key: bytes) -> None:
+    """Count what an endpoint's open batches may cost as under way, unless it is counted already."""
+    if not budget.ledger.accounts[key].batched.requests:
+        for call in (call for record in records for call in record.calls):
+            budget.adopt(key, call.most)

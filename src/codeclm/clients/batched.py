@@ -55,13 +55,13 @@ class BatchQueue:
         self._homes: dict[bytes, OpenBatch] = {}
         self._filed: set[bytes] = set()
         self._added = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
         self._refused = 0
         self._hold = 0.0
         self._work: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        for record in batch_records.open_batches(endpoint.journal, endpoint.key):
-            for call in record.calls:
-                endpoint.budget.adopt(endpoint.key, call.most)
+        for record in endpoint.open_batches():
             self._open(OpenBatch.of(record))
         if self._batches:
             self._begin()
@@ -153,6 +153,7 @@ class BatchQueue:
             await self._added.wait()
             await self._until_due()
             await self._endpoint.sleep(self._hold)
+            await self._room.wait()
             await self._send()
             if not self._pending:
                 self._added.clear()
@@ -242,10 +243,11 @@ class BatchQueue:
         events.note("batch_ended", model=record.model, status=state.status, calls=len(batch.left), seconds=seconds)
         if state.status == "failed":
             self._refuse_lines(batch, state)
-        else:
-            self._refused, self._hold = 0, 0.0
-            await collect(endpoint, batch, state)
-            await file_unclaimed(endpoint, batch, self._filed)
+            return
+        self._refused, self._hold = 0, 0.0
+        self._room.set()
+        await collect(endpoint, batch, state)
+        await file_unclaimed(endpoint, batch, self._filed)
         self._close(batch)
 
     async def _create(self, record: BatchRecord) -> BatchState | None:
@@ -299,18 +301,23 @@ class BatchQueue:
     def _refuse_lines(self, batch: OpenBatch, state: BatchState) -> None:
         """A batch was refused before anything was done: some lines alone, or all that was in it."""
         wrong = {refusal.line: refusal for refusal in state.refusals if refusal.line}
-        if not wrong or any(refusal.too_much_at_once for refusal in state.refusals):
-            self._refuse(state.refusals, len(batch.record.calls))
         for number, call in enumerate(batch.record.calls, 1):
             if (refusal := wrong.get(number)) and (parked := batch.waiting.pop(call.key, None)):
                 reason = self._endpoint.api.http.clean(f"{refusal.code}: {refusal.message}")
                 parked.fail(RejectedRequest(f"{self._endpoint.where}: the Batch API refused this call: {reason}"))
+        self._close(batch)
+        if not wrong or any(refusal.too_much_at_once for refusal in state.refusals):
+            self._refuse(state.refusals, len(batch.record.calls))
 
     def _refuse(self, refusals: Sequence[Refusal], lines: int) -> None:
-        """Send smaller batches from now on, or wait; raises RunFailed where neither has helped before."""
+        """Wait, or send smaller batches from now on; raises RunFailed where neither has helped before."""
         self._refused += 1
         self._hold = min(_LONGEST_HOLD, 2.0**self._refused)
         if any(refusal.too_much_at_once for refusal in refusals):
+            if self._batches:
+                self._room.clear()  # until another of ours has ended
+                return
+            self._room.set()
             self.most_lines = max(1, lines // 2)
         elif self._refused >= _MOST_REFUSALS:
             reasons = "; ".join(f"{refusal.code} {refusal.message}".strip() for refusal in refusals[:3])

@@ -75,7 +75,11 @@ class Connections:
             http.traits = Traits(**remembered)
         if config.reply_form != "auto":
             http.traits = _with_form(http.traits, config)
-        return self._batched(http, key) if config.batch else self._layered(http, key, retries=config.retries)
+        if config.batch:
+            return self._batched(http, key)
+        self.budget.ledger.account(key, config.model)
+        adopt(self.budget, open_batches(self.journal, key), key)  # not asked after now, and yet not free
+        return self._layered(http, key, retries=config.retries)
 
     def capacity(self) -> int:
         """How many calls all endpoints together take at once now."""
