@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.clients.calls import Calls, StopSwitch
+from codeclm.clients.concurrency import Concurrency
 from codeclm.clients.http import HttpClient, Traits
-from codeclm.clients.limited import Limited, Places, turn
+from codeclm.clients.limited import Gate, Limited, turn
 from codeclm.config import ModelConfig
-from codeclm.errors import ServerFailed, Stopped
+from codeclm.errors import JournalError, RateLimited, ServerFailed, Stopped
 from codeclm.records import Message, Request
 
 if TYPE_CHECKING:
@@ -43,7 +44,12 @@ def limited(
     stop: StopSwitch,
 ) -> MakeLimited:
     http = HttpClient(model(max_tokens=99), session, base_url=endpoint.base_url, name="m", traits=Traits())
-    return lambda limit: Limited(http, places=Places(limit), stop=stop, calls=calls)
+    return lambda limit: Limited(http, gate=_gate(limit), stop=stop, calls=calls)
+
+
+def _gate(limit: int) -> Gate:
+    """A gate of a fixed number of places."""
+    return Gate(Concurrency(limit, start=limit))
 
 
 def _request(sample: int = 0) -> Request:
@@ -124,17 +130,18 @@ async def test_the_earliest_work_goes_first_and_equals_in_the_order_they_came(
 )
 def test_no_place_is_lost_whoever_is_cancelled_and_when(limit: int, steps: list[tuple[str, int]]) -> None:
     async def run() -> None:
-        places, held, tasks, leave = Places(limit), set[int](), list[asyncio.Task[None]](), list[asyncio.Event]()
+        gate, held, tasks, leave = _gate(limit), set[int](), list[asyncio.Task[None]](), list[asyncio.Event]()
 
         async def visit(number: int) -> None:
             turn.set(number % 3)
-            async with places:
-                held.add(number)
-                assert len(held) <= limit
-                try:
-                    await leave[number].wait()
-                finally:
-                    held.remove(number)
+            sent = await gate.enter(_request())
+            held.add(number)
+            assert len(held) <= limit
+            try:
+                await leave[number].wait()
+            finally:
+                held.remove(number)
+                gate.leave(sent)
 
         for step, which in steps:
             if step == "come" or not tasks:
@@ -153,11 +160,62 @@ def test_no_place_is_lost_whoever_is_cancelled_and_when(limit: int, steps: list[
             event.set()
         await asyncio.gather(*tasks, return_exceptions=True)
         assert not held
+        assert (gate.in_flight, gate.waiting) == (0, 0)
         async with asyncio.timeout(1):
             for _ in range(limit):
-                await places.__aenter__()
+                await gate.enter(_request())
 
     asyncio.run(run())
+
+
+async def test_whoever_waits_when_the_run_stops_is_told_at_once(
+    endpoint: Endpoint, limited: MakeLimited, stop: StopSwitch
+) -> None:
+    client = limited(1)
+    endpoint.gate.clear()
+    tasks = [asyncio.create_task(client.complete(_request(number))) for number in range(4)]
+    await endpoint.wait_for(1)
+    stop.press(JournalError("full disk"))
+    results = await asyncio.gather(*tasks[1:], return_exceptions=True)
+    assert [str(result) for result in results] == ["full disk"] * 3
+    assert not tasks[0].done()
+    endpoint.gate.set()
+    assert (await tasks[0]).text == "yes"
+
+
+async def test_a_hold_of_a_minute_does_not_delay_the_stop(
+    endpoint: Endpoint, limited: MakeLimited, stop: StopSwitch
+) -> None:
+    client = limited(1)
+    endpoint.answer({}, 429, {"Retry-After": "600"})
+    while len(endpoint.received) < 3:  # the first, and those sent to find out
+        with pytest.raises(RateLimited):
+            await client.complete(_request())
+    held = asyncio.create_task(client.complete(_request()))
+    await asyncio.sleep(0)
+    stop.press()
+    with pytest.raises(Stopped):
+        await held
+    assert len(endpoint.received) == 3
+
+
+async def test_the_headers_of_a_reply_are_heard_before_the_next_call(
+    endpoint: Endpoint, session: aiohttp.ClientSession, model: Callable[..., ModelConfig], stop: StopSwitch
+) -> None:
+    headers = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "1"}
+    endpoint.answer(endpoint.chat("yes"), headers=headers | {"x-ratelimit-reset-requests": "59s"})
+    http = HttpClient(model(), session, base_url=endpoint.base_url, name="m", traits=Traits())
+    gate = _gate(5)
+    http.told = gate.told
+    client = Limited(http, gate=gate, stop=stop, calls=Calls())
+    await client.complete(_request())
+    second = asyncio.create_task(client.complete(_request()))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert (gate.waiting, gate.in_flight, len(endpoint.received)) == (1, 0, 1)
+    stop.press()
+    with pytest.raises(Stopped):
+        await second
 
 
 def test_a_layer_answers_for_the_endpoint(limited: MakeLimited) -> None:

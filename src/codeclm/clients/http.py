@@ -23,6 +23,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import orjson
 
+from codeclm.clients.secrets import Secrets, in_url
 from codeclm.config import ModelConfig
 from codeclm.errors import (
     AuthFailed,
@@ -85,8 +86,9 @@ class HttpClient:
         self.url = f"{base_url}/{'chat/completions' if config.api == 'chat' else 'completions'}"
         self._timeout = aiohttp.ClientTimeout(total=config.timeout)
         self._pausing = aiohttp.ClientTimeout(total=None, sock_connect=config.timeout, sock_read=config.timeout)
-        self._headers, self._secrets = _headers(config, name)
         self._proxy = _proxy(base_url)
+        self._headers, secrets = _headers(config, name)
+        self._secrets = Secrets({*secrets, *in_url(self._proxy)})
         self.told: Callable[[Mapping[str, str]], None] | None = None
         """Called with the headers of every reply, good or bad, before it is read."""
 
@@ -99,6 +101,10 @@ class HttpClient:
     def max_tokens(self) -> int:
         """The configured limit of one reply."""
         return self.config.max_tokens
+
+    def again(self, failed: Request, anew: Request) -> bool:
+        """Never: there is no record here of what was asked before."""
+        return False
 
     async def complete(self, request: Request) -> Completion:
         """Send the request once. Raises the CallFailed that fits what went wrong."""
@@ -207,14 +213,15 @@ class HttpClient:
             thinking = thinking or _text(message.get("reasoning"))
             if not thinking:
                 text, thinking = split_reasoning(text)
+            cut = self._secrets.cut_from_reply
             usage = reply.get("usage")
             usage = usage if isinstance(usage, dict) else {}
             return Completion(
-                text=text,
+                text=cut(text),
                 finish_reason=_FINISH[(choice.get("finish_reason") or "stop").lower()],
                 usage=Usage(_tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))),
-                reasoning=thinking,
-                refusal=_text(message.get("refusal")),
+                reasoning=cut(thinking),
+                refusal=cut(_text(message.get("refusal"))),
                 latency=latency,
             )
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
@@ -256,8 +263,7 @@ class HttpClient:
         if self._secrets:
             with suppress(ValueError, RecursionError):
                 text = json.dumps(json.loads(text), ensure_ascii=False)
-            for secret in self._secrets:
-                text = text.replace(secret, "***")
+            text = self._secrets.cut_from_error(text)
         return _text(text[:_RAW])
 
 
@@ -272,10 +278,18 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             return float(value)
         if value:
             try:
-                return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+                return max(0.0, parsedate_to_datetime(value).timestamp() - _now(headers))
             except (ValueError, TypeError, OverflowError, OSError):
                 continue
     return None
+
+
+def _now(headers: Mapping[str, str]) -> float:
+    """The time by the clock of whoever sent these headers, which need not agree with ours."""
+    try:
+        return parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, ValueError, TypeError, OverflowError, OSError):
+        return time.time()
 
 
 def split_reasoning(text: str) -> tuple[str, str]:
@@ -294,7 +308,7 @@ def split_reasoning(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def _headers(config: ModelConfig, name: str) -> tuple[dict[str, str], tuple[str, ...]]:
+def _headers(config: ModelConfig, name: str) -> tuple[dict[str, str], list[str]]:
     """The headers to send, and the secrets in them."""
     secrets: list[str] = []
 
@@ -306,7 +320,7 @@ def _headers(config: ModelConfig, name: str) -> tuple[dict[str, str], tuple[str,
     if config.api_key_env:
         secrets.append(_environment(config.api_key_env, f"models.{name}.api_key_env"))
         headers.setdefault("Authorization", f"Bearer {secrets[-1]}")
-    return {"Content-Type": "application/json"} | headers, tuple(secrets)
+    return {"Content-Type": "application/json"} | headers, secrets
 
 
 def _proxy(base_url: str) -> str | None:

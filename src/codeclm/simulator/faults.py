@@ -66,3 +66,14 @@ class RateLimit:
             self._left -= 1
             return 0.0
         return (1 - self._left) / per_second
+
+    def headers(self) -> dict[str, str]:
+        """What is left after the last call, as OpenAI tells it; nothing where there is no limit."""
+        if not self._capacity:
+            return {}
+        missing = self._capacity - self._left
+        return {
+            "x-ratelimit-limit-requests": f"{self._capacity:.0f}",
+            "x-ratelimit-remaining-requests": str(int(self._left)),
+            "x-ratelimit-reset-requests": f"{missing * 60 / self._capacity:.3f}s",
+        }

@@ -50,6 +50,8 @@ class SimulatorOptions:
     """Calls worked on at once, the others wait their turn; 0 sets no limit."""
     requests_per_minute: int = 0
     """Calls allowed per minute, as many at once; beyond that 429 with Retry-After. 0 sets no limit."""
+    rate_headers: bool = True
+    """Whether replies tell in x-ratelimit headers how much of requests_per_minute is left."""
     json: JsonMode = "obey"
     """What becomes of response_format: obeyed, refused with 400, or silently ignored."""
     order_bias: float = 0.0

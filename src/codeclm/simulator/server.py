@@ -130,8 +130,14 @@ class Simulator:
             await _cut_off(request)
         body = await request.content.read()
         call, key = self._asked(request.path, _parsed(body), body)
-        if wait := self._rate.wait(asyncio.get_running_loop().time()):
-            return _too_many(wait)
+        wait = self._rate.wait(asyncio.get_running_loop().time())
+        left = self._rate.headers() if self._options.rate_headers else {}
+        response = _too_many(wait) if wait else await self._work(request, call, key)
+        response.headers.update(left)
+        return response
+
+    async def _work(self, request: web.BaseRequest, call: api.Call, key: bytes) -> web.StreamResponse:
+        """What becomes of a sound call that the limits let pass."""
         async with self._turns:
             match fault := self._transport.fault():
                 case "429":
