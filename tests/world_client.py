@@ -33,6 +33,10 @@ class WorldClient:
         text = reply(self._model, messages, temperature=request.temperature, seed=request.sample)
         return self._twist(request, Completion(text, usage=Usage(10, len(text) // 4)))
 
+    def again(self, failed: Request, anew: Request) -> bool:
+        """It keeps no record."""
+        return False
+
     def asked(self, stage: str) -> int:
         """How many requests were of a stage."""
         return sum(request.stage == stage for request in self.requests)

@@ -69,9 +69,11 @@ async def generate(
     *,
     stop: StopSwitch | None = None,
     watch: Callable[[Progress], None] | None = None,
+    retry_failed: bool = False,
 ) -> RunResult:
     """Run ``config`` to the end and write its run directory.
 
+    ``retry_failed`` asks anew what failed in earlier runs because of what a model replied.
     ``watch`` is given the live Progress once at the start. ``stop`` ends the run cleanly: calls in flight end and are
     recorded, what is kept is written, and Stopped is raised. Raises the CodecLMError of whatever makes going on
     useless, after writing what there is.
@@ -88,7 +90,9 @@ async def generate(
         budget = budget_of(config, journal)
         progress.budget = budget
         enough = earlier["counts"]["slots"] if again else None
-        run = _Run(config, inputs, progress, journal, budget, folder, enough)
+        # What a pool is made from is never asked anew where slots were made of it: one entry more would move them all.
+        progress.calls.retrying_failed = retry_failed and not earlier
+        run = _Run(config, inputs, progress, journal, budget, folder, enough, retry_failed)
         async with served(config.metrics_port, progress, journal):
             return RunResult(folder, await run.to_the_end(stop or StopSwitch()))
 
@@ -126,6 +130,7 @@ class _Run:
     budget: Budget
     folder: Path
     enough: int | None
+    retry_failed: bool
     noted: list[float] = field(default_factory=list)
 
     async def to_the_end(self, stop: StopSwitch) -> dict[str, Any]:
@@ -209,6 +214,7 @@ class _Run:
 
     async def _generate(self, models: Models, pool: Pool, output: Output, stop: StopSwitch) -> None:
         self.progress.phase = "generate"
+        self.progress.calls.retrying_failed = self.retry_failed
         config, progress, slot = self.config, self.progress, pool.slots(self.config.seed)
 
         begun = 0

@@ -21,7 +21,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import orjson
 
@@ -174,6 +174,11 @@ class Journal:
             # Not made anew: it was paid for, and whoever pays for it again should know.
             raise JournalError(f"{self.path}: the record of a call is damaged. {recovery(self.path)}") from None
         return Completion(text, finish_reason, Usage(prompt_tokens, completion_tokens), reasoning, refusal, latency)
+
+    def recorded(self, key: bytes) -> Literal["earlier", "now"] | None:
+        """Whether a call was recorded: before this opening, since, or not at all."""
+        rows = self.rows("SELECT rowid FROM calls WHERE key = ?", key)
+        return ("earlier" if rows[0][0] <= self._earlier else "now") if rows else None
 
     def put(self, key: bytes, completion: Completion, *, stage: str, model: str) -> asyncio.Future[None]:
         """File a call. The future is done when the call is committed together with all others of this turn.

@@ -109,8 +109,10 @@ def test_a_server_that_dies_half_way_costs_nothing_that_was_paid_for(
 ) -> None:
     with simulator_process("die_after=300") as dying:
         config = write_config(tmp_path, dying.base_url, size=20)
-        done = codeclm("run", config)
+        settings = [f"--set=models.{name}.give_up_after=2" for name in ("strong", "target")]
+        done = codeclm("run", config, *settings)
         assert done.status == 1, done
+        assert "has been out of order for" in done.error
         assert "the connection failed" in done.error
         assert f"codeclm run {config}" in done.error.replace(" ", "").replace("codeclmrun", "codeclm run ")
         recorded = sum(row["calls"] for row in manifest(tmp_path / "run")["calls"])

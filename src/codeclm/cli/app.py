@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from codeclm.config import RunConfig
     from codeclm.errors import CodecLMError
 
 DONE, FAILED, BAD_USAGE, OVER_BUDGET, INTERRUPTED = 0, 1, 2, 3, 130
@@ -81,10 +80,12 @@ def demo(
     The text is for rehearsal, not for training: it shows what a run does and
     what comes out.
     """
+    from codeclm.cli.running import run_in_terminal
     from codeclm.cli.starter import demo_config
 
     resume = shlex.join(["codeclm", "demo", "--run-dir", str(run_dir), "--size", str(size)])
-    _run(demo_config(run_dir.resolve(), size), json=json, resume=resume)
+    with _errors(json=json, resume=resume):
+        run_in_terminal(demo_config(run_dir.resolve(), size), json=json)
     if not json:
         typer.echo("\nNext, on your own task: codeclm init my-task")
 
@@ -105,11 +106,54 @@ def init(
 
 
 @app.command()
+def check(
+    config: Annotated[Path, typer.Argument(help="The YAML configuration.")],
+    overrides: Overrides = None,
+    json: Annotated[bool, typer.Option("--json", help="Write one JSON event instead of text.")] = False,
+) -> None:
+    """See whether everything a run needs is there, before money is spent.
+
+    Asks each model a few tiny questions: is it reachable, authorised, the one
+    that is meant; how it wants to be asked, how fast it is, what it costs. Says
+    what to do where something is wrong, and leaves with exit status 1 then.
+    """
+    from codeclm.cli.checking import print_check
+    from codeclm.config_files import load
+
+    with _errors(json=json):
+        good = print_check(load(config, overrides or ()), json=json)
+    raise typer.Exit(DONE if good else FAILED)
+
+
+@app.command()
+def plan(
+    config: Annotated[Path, typer.Argument(help="The YAML configuration.")],
+    overrides: Overrides = None,
+    probe: Annotated[int, typer.Option(min=0, help="Rows to take through the real models first.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Write one JSON event instead of text.")] = False,
+) -> None:
+    """Tell what a run will take: calls, tokens, dollars and time, each with a range.
+
+    Rehearses the run on simulated models, which costs nothing. With --probe 5 it
+    also takes the run's first 5 rows through the real models, and scales by
+    what they came to; the run does not pay for these calls again.
+    """
+    from codeclm.cli.planning import print_plan
+    from codeclm.config_files import load
+
+    with _errors(json=json):
+        print_plan(load(config, overrides or ()), probe, json=json)
+
+
+@app.command()
 def run(
     config: Annotated[Path, typer.Argument(help="The YAML configuration; `codeclm init` writes a commented one.")],
     overrides: Overrides = None,
     json: Json = False,
     log: Annotated[Path | None, typer.Option("--log", help="Append what happens to this file, as JSON lines.")] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask anew what failed because of what a model replied.")
+    ] = False,
 ) -> None:
     """Make the dataset a config describes; run it again to resume.
 
@@ -117,14 +161,17 @@ def run(
     only the calls it still owes. Ctrl-C stops cleanly: calls in flight end and
     are recorded, and what is kept is written.
     """
+    from codeclm.cli.running import logged, run_in_terminal
     from codeclm.config_files import load
 
     with _errors(json=json):
         loaded = load(config, overrides or ())
     settings = [part for override in overrides or () for part in ("--set", override)]
     logging = ["--log", str(log)] if log else []
-    resume = shlex.join(["codeclm", "run", str(config), *settings, *logging])
-    _run(loaded, json=json, resume=resume, log=log)
+    plain = shlex.join(["codeclm", "run", str(config), *settings, *logging])
+    retrying = f"{plain} --retry-failed"
+    with _errors(json=json, resume=retrying if retry_failed else plain), logged(log):
+        run_in_terminal(loaded, json=json, retry_failed=retry_failed, retrying=retrying)
 
 
 @app.command()
@@ -203,13 +250,6 @@ def simulate(  # the options of the simulator, one each
     }
     with _errors():
         serve_simulator(port, chosen, options or [])
-
-
-def _run(config: RunConfig, *, json: bool, resume: str, log: Path | None = None) -> None:
-    from codeclm.cli.running import logged, run_in_terminal
-
-    with _errors(json=json, resume=resume), logged(log):
-        run_in_terminal(config, json=json)
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from rich.text import Text
 
 from codeclm import run_directory
 from codeclm.cli.display import Display, Style, emit
+from codeclm.cli.failures import say_failures
+from codeclm.cli.planned import planned_and_actual
 from codeclm.clients.calls import StopSwitch
 from codeclm.config import SIMULATOR, RunConfig
 from codeclm.errors import BudgetReached, Stopped
@@ -25,22 +27,28 @@ from codeclm.generate import RunResult, generate
 _INTERRUPTED = 130
 
 
-def run_in_terminal(config: RunConfig, *, json: bool) -> None:
-    """Run ``config`` with a display and say what came out. Raises the run's CodecLMError, Stopped after Ctrl-C."""
+def run_in_terminal(config: RunConfig, *, json: bool, retry_failed: bool = False, retrying: str = "") -> None:
+    """Run ``config`` with a display and say what came out. Raises the run's CodecLMError, Stopped after Ctrl-C.
+
+    ``retrying`` is the command to try again what failed.
+    """
     console = Console()
     style: Style = "json" if json else "panel" if console.is_terminal else "lines"
     with Display(style, console) as display:
         try:
-            result = asyncio.run(_run(config, display))
+            result = asyncio.run(_run(config, display, retry_failed=retry_failed))
         except (Stopped, BudgetReached):
             made = (run_directory.read_manifest(config.run_dir) or {}).get("examples", 0)
             where = _short(config.run_dir / run_directory.EXAMPLES)
             display.say(f"Stopped: {made} examples are in {where}, and every call that ended is recorded.")
+            if display.batches:
+                goes_on = "1 batch goes" if display.batches == 1 else f"{display.batches} batches go"
+                display.say(f"{goes_on} on at the provider. The next run collects what is paid for there.")
             raise
     if json:
         emit({"event": "done", "run_dir": str(result.run_dir), "manifest": result.manifest})
     else:
-        say_result(result, config, console)
+        say_result(result, config, console, retrying=retrying)
 
 
 @contextmanager
@@ -55,7 +63,7 @@ def logged(path: Path | None) -> Iterator[None]:
         print(f"{path}: {log.lost} lines could not be written. Is there room on the disk?", file=sys.stderr)
 
 
-async def _run(config: RunConfig, display: Display) -> RunResult:
+async def _run(config: RunConfig, display: Display, *, retry_failed: bool) -> RunResult:
     stop = StopSwitch()
 
     def interrupt() -> None:
@@ -70,11 +78,11 @@ async def _run(config: RunConfig, display: Display) -> RunResult:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means to outlive the terminal
             loop.add_signal_handler(number, interrupt)
-    return await generate(config, stop=stop, watch=display.watch)
+    return await generate(config, stop=stop, watch=display.watch, retry_failed=retry_failed)
 
 
-def say_result(result: RunResult, config: RunConfig, console: Console) -> None:
-    """What was made, where it is, and what to do next."""
+def say_result(result: RunResult, config: RunConfig, console: Console, *, retrying: str = "") -> None:
+    """What was made, where it is, and what to do next; ``retrying`` is the command to try again what failed."""
     manifest, folder = result.manifest, result.run_dir
     counts, kept = manifest["counts"], manifest["counts"]["kept"]
     calls = sum(row["calls"] for row in manifest["calls"])
@@ -97,6 +105,9 @@ def say_result(result: RunResult, config: RunConfig, console: Console) -> None:
         if (folder / name).exists():
             files.add_row(Text(f"  {name}"), Text(what, style="dim"))
     console.print(files)
+    if planned := planned_and_actual(folder, manifest):
+        console.print("", planned, sep="\n")
+    say_failures(folder, retrying, console)
     if SIMULATOR in (config.models.strong.base_url, config.models.target.base_url):
         console.print("Simulated models wrote this: for rehearsal, not for training.", style="yellow")
 
@@ -109,6 +120,7 @@ _FILES = {
     run_directory.FAILURES: "what failed, by stage and cause",
     run_directory.METADATA: "the metadata pool",
     run_directory.CARD: "the dataset card",
+    run_directory.PLAN: "what the run was planned to take",
     run_directory.MANIFEST: "counts, calls, tokens, versions, hashes",
     run_directory.CONFIG: "the configuration as it was run",
     run_directory.JOURNAL: "every model call; keep it to resume or grow the run",

@@ -1,17 +1,19 @@
 """Asking a question and getting a usable reply: the one place where replies are read and asked for again.
 
 Every completion that comes back is paid for and recorded, so asking again is a new call under a new key, and a resumed
-run finds the same sequence of attempts. Two reasons to ask again are kept apart:
+run finds the same sequence of attempts. Three reasons to ask again are kept apart:
 
 - a reply cut off before its own token limit was cut by something else (a proxy, a full context): the very same request
   is sent again, so that a passing fault never changes a result;
-- a reply not in the form asked for is asked for again as another sample.
+- a reply not in the form asked for is asked for again as another sample;
+- a question none of whose samples gave a usable reply is asked anew, as a generation of other samples, when the user
+  wants failed ones retried. Which generations there are is in the journal, so later runs find the same.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import count
 from typing import TypeVar
@@ -27,6 +29,10 @@ T = TypeVar("T")
 ATTEMPTS = 3
 # Of a reply cut off before its limit: so many that faults at random never come to a reply taken as it is.
 SENDINGS = 5
+# Samples between one generation of a question and the next, far more than anyone asks for side by side.
+_GENERATION = 1_000_000
+# Failures that are in what a model replied, and so in the journal.
+_OF_NO_USE = (Unparseable, Truncated, EmptyReply, Refused, ContentFiltered)
 
 
 async def ask(client: Client, question: Question[T], *, temperature: float, sample: int = 0) -> T:
@@ -35,34 +41,55 @@ async def ask(client: Client, question: Question[T], *, temperature: float, samp
     Raises CallFailed (with ``attempts`` and the ``raw`` text) when no attempt gave a usable reply.
     """
     form = client.form
-    request = Request(
-        question.messages(form), temperature, question.schema if form == "json" else None, stage=question.name
-    )
-    for attempt in count():
-        try:
-            completion = await complete_whole(client, replace(request, sample=sample * ATTEMPTS + attempt))
-            return read_reply(question, completion, form)
-        except (Unparseable, Truncated, EmptyReply) as error:
-            error.attempts = attempt + 1
-            if error.attempts == ATTEMPTS:
-                raise
-    raise AssertionError  # count() does not end
+
+    async def attempts(first: Request) -> T:
+        for attempt in count():
+            try:
+                completion = await complete_whole(client, replace(first, sample=first.sample + attempt))
+                return read_reply(question, completion, form)
+            except (Unparseable, Truncated, EmptyReply) as error:
+                error.attempts = attempt + 1
+                if error.attempts == ATTEMPTS:
+                    raise
+        raise AssertionError  # count() does not end
+
+    schema = question.schema if form == "json" else None
+    request = Request(question.messages(form), temperature, schema, sample * ATTEMPTS, stage=question.name)
+    return await _generations(client, request, attempts)
 
 
 async def answer(client: Client, instruction: str, *, temperature: float, stage: str) -> Answer:
     """The model's own answer to an instruction; raises CallFailed when there is none to be had."""
-    request = Request((Message("user", instruction),), temperature, stage=stage)
-    for attempt in range(ATTEMPTS):
-        completion = await complete_whole(client, replace(request, sample=attempt))
-        truncated = completion.finish_reason == "length"
-        if completion.text.strip():
-            return Answer(completion.text.strip(), truncated)
-    kind = Truncated if truncated else EmptyReply
-    error = kind(
-        "the model gave no answer" + (" within its token limit" if truncated else ""), raw=completion.reasoning
-    )
-    error.attempts = ATTEMPTS
-    raise error
+
+    async def attempts(first: Request) -> Answer:
+        for attempt in range(ATTEMPTS):
+            completion = await complete_whole(client, replace(first, sample=first.sample + attempt))
+            truncated = completion.finish_reason == "length"
+            if completion.text.strip():
+                return Answer(completion.text.strip(), truncated)
+        kind = Truncated if truncated else EmptyReply
+        error = kind(
+            "the model gave no answer" + (" within its token limit" if truncated else ""), raw=completion.reasoning
+        )
+        error.attempts = ATTEMPTS
+        raise error
+
+    return await _generations(client, Request((Message("user", instruction),), temperature, stage=stage), attempts)
+
+
+async def _generations(client: Client, first: Request, attempts: Callable[[Request], Awaitable[T]]) -> T:
+    """What the attempts from ``first`` on come to; where the replies were of no use, those of the next generation."""
+    tried = 0
+    while True:
+        try:
+            return await attempts(first)
+        except _OF_NO_USE as error:
+            tried += error.attempts
+            error.attempts = tried
+            anew = replace(first, sample=first.sample + _GENERATION)
+            if not client.again(first, anew):
+                raise
+            first = anew
 
 
 async def complete_whole(client: Client, request: Request) -> Completion:

@@ -34,6 +34,8 @@ class Calls:
 
     ``retries`` counts by cause what was sent again, ``faults`` every failed attempt.
 
+    ``retrying_failed`` says that questions whose recorded replies were of no use are asked anew.
+
     ``under_way`` are the calls not yet filed in the journal, by their key there. ``capacity`` tells how many calls the
     endpoints together take at once now. ``parked`` are those of them that wait in or for one of the ``batches``, which
     are here by our own names for them.
@@ -44,6 +46,7 @@ class Calls:
     in_flight: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    retrying_failed: bool = False
     retries: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     under_way: dict[bytes, asyncio.Task[Completion]] = field(default_factory=dict)

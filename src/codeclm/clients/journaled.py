@@ -38,6 +38,15 @@ class Journaled(Layer):
         # Shielded: whoever gives up waiting must not take the answer from the others, nor lose one that is paid for.
         return await asyncio.shield(call)
 
+    def again(self, failed: Request, anew: Request) -> bool:
+        """Whether it was asked anew before, or is to be now: what an earlier process got, when failed ones are retried.
+
+        The journal alone decides in a run that retries nothing, so that it comes to what the retrying one came to.
+        """
+        if self._journal.recorded(call_key(self._endpoint, anew)):
+            return True
+        return self._calls.retrying_failed and self._journal.recorded(call_key(self._endpoint, failed)) == "earlier"
+
     async def _make(self, key: bytes, request: Request) -> Completion:
         try:
             completion = await self.inner.complete(request)

@@ -21,6 +21,9 @@ class Client(Protocol):
     async def complete(self, request: Request) -> Completion:
         """The model's completion. Raises :class:`~codeclm.errors.CallFailed` when there is none."""
 
+    def again(self, failed: Request, anew: Request) -> bool:
+        """Whether a question whose replies were of no use is asked ``anew``; ``failed`` is how it was asked first."""
+
 
 class Layer:
     """What every wrapping client shares: the answers about the endpoint come from the innermost one."""
@@ -37,3 +40,7 @@ class Layer:
     def max_tokens(self) -> int:
         """The innermost client's limit."""
         return self.inner.max_tokens
+
+    def again(self, failed: Request, anew: Request) -> bool:
+        """What the layer below says."""
+        return self.inner.again(failed, anew)
