@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 from rich.console import Console
 
 from codeclm.cli.display import Rates, duration, event, line, panel
+from codeclm.clients.calls import BatchUnderWay
 from codeclm.progress import Progress
 
 
@@ -75,3 +77,18 @@ def test_the_line_and_the_event_say_the_same(progress: Progress, rates: Rates) -
 )
 def test_durations_are_for_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_calls_that_wait_for_batches_are_shown(progress: Progress, rates: Rates) -> None:
+    assert "batches" not in line(progress, rates)
+    progress.calls.parked = 1200
+    assert "batches: 1,200 calls gathered" in line(progress, rates)
+    made_at = time.time() - 720
+    progress.calls.batches["a"] = BatchUnderWay("strong", 1000, made_at, done=300)
+    progress.calls.batches["b"] = BatchUnderWay("judge", 200, made_at + 60)
+    assert "batches: 2 under way for up to 12 min, 300 of 1,200 calls done" in line(progress, rates)
+    assert (event(progress, rates)["parked"], event(progress, rates)["batches"]) == (1200, 2)
+    console = Console(width=60, file=io.StringIO(), color_system=None)
+    console.print(panel(progress, rates))
+    assert isinstance(console.file, io.StringIO)
+    assert "300 of 1,200" in console.file.getvalue()

@@ -186,7 +186,7 @@ async def test_the_key_is_asked_for_as_for_live_calls(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("phase", ["upload", "create", "created", "poll", "content"])
 async def test_the_first_request_of_a_phase_is_held_until_its_client_is_gone(phase: str) -> None:
-    async with provider(batch_hold=phase) as api:
+    async with provider(batch_hold=(phase,)) as api:
 
         async def whole() -> None:
             batch = await api.batch(line("a"))

@@ -116,6 +116,11 @@ class Display:
         if self._live:
             self._live.stop()
 
+    @property
+    def batches(self) -> int:
+        """How many batches of the run are under way at providers."""
+        return len(self._progress.calls.batches) if self._progress else 0
+
     def leave_at_once(self, text: str) -> None:
         """Give the terminal back and say a last line; for a process about to end without ceremony."""
         if self._live:
@@ -169,6 +174,8 @@ def event(progress: Progress, rates: Rates) -> dict[str, Any]:
         "calls_made": calls.made,
         "calls_replayed": calls.replayed,
         "in_flight": calls.in_flight,
+        "parked": calls.parked,
+        "batches": len(calls.batches),
         "retries": dict(calls.retries),
         "calls_per_second": round(rates.per_second("calls"), 2),
         "tokens_per_second": round(rates.per_second("tokens"), 1),
@@ -182,9 +189,11 @@ def line(progress: Progress, rates: Rates) -> str:
     done, total = _where(progress)
     where = f"{done} of {total} {'kept' if progress.phase in _GENERATING else 'seeds encoded'}"
     failures = f", failures: {_counts(progress.failures_by_cause)}" if progress.failures_by_cause else ""
+    batches = _batches(progress, ", batches: ")
     return (
         f"{_PHASES[progress.phase]}: {where}, {calls.made} calls made{_replayed(progress)}, "
-        f"{calls.in_flight} in flight, {_speed(progress, rates):.1f} calls/s{failures}, {_eta(progress, rates)}"
+        f"{calls.in_flight} in flight, {_speed(progress, rates):.1f} calls/s{batches}{failures}, "
+        f"{_eta(progress, rates)}"
     )
 
 
@@ -202,6 +211,8 @@ def panel(progress: Progress, rates: Rates, *, width: int | None = None) -> Pane
     rows.add_row("not kept", Text(_counts(counts) or "none"))
     rows.add_row("calls", Text(f"{calls.made:,} made{_replayed(progress)}, {calls.in_flight} in flight{retries}"))
     rows.add_row("speed", Text(f"{rates.per_second('calls'):,.1f} calls/s, {rates.per_second('tokens'):,.0f} tokens/s"))
+    if batches := _batches(progress):
+        rows.add_row("batches", Text(batches))
     if progress.failures_by_cause:
         rows.add_row("failures", Text(_counts(progress.failures_by_cause), style="yellow"))
     head = Table.grid(expand=True)
@@ -223,6 +234,16 @@ def _where(progress: Progress) -> tuple[int, int]:
 def _replayed(progress: Progress) -> str:
     """What a resumed run had recorded before; nothing for a first run."""
     return f", {progress.calls.replayed:,} from the journal" if progress.calls.replayed else ""
+
+
+def _batches(progress: Progress, before: str = "") -> str:
+    """What waits for batches, with ``before`` in front; nothing in a live run."""
+    batches, parked = list(progress.calls.batches.values()), progress.calls.parked
+    if not batches:
+        return f"{before}{parked:,} calls gathered" if parked else ""
+    done, held = sum(batch.done for batch in batches), sum(batch.calls for batch in batches)
+    oldest = duration(max(0.0, time.time() - min(batch.made_at for batch in batches)))
+    return f"{before}{len(batches)} under way for up to {oldest}, {done:,} of {held:,} calls done"
 
 
 def _speed(progress: Progress, rates: Rates) -> float:

@@ -79,7 +79,7 @@ class Batches:
         self._random = random.Random(f"{options.fault_seed}/batches")
         self._files: dict[str, bytes] = {}
         self._batches: dict[str, Batch] = {}
-        self._held = False
+        self._held: set[str] = set()
         self._left_to_fail = options.batch_fail_first
         self._work: set[asyncio.Task[None]] = set()
 
@@ -267,9 +267,9 @@ class Batches:
             raise api.BadRequest(f"No batch found with id '{batch_id}'.", status=404) from None
 
     async def _hold(self, phase: str) -> None:
-        """Keep the first request that comes to the chosen phase waiting until its client is gone."""
-        if self._options.batch_hold == phase and not self._held:
-            self._held = True
+        """Keep the first request that comes to a chosen phase waiting until its client is gone."""
+        if phase in self._options.batch_hold and phase not in self._held:
+            self._held.add(phase)
             self.counts["held"] += 1
             await asyncio.Event().wait()
 

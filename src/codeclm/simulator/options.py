@@ -10,7 +10,7 @@ from codeclm.simulator.models import DEFAULT_JUDGE, DEFAULT_STRONG, DEFAULT_TARG
 Distribution = Literal["fixed", "exponential", "lognormal"]
 JsonMode = Literal["obey", "refuse", "ignore"]
 TokensParameter = Literal["both", "max_completion_tokens"]
-BatchPhase = Literal["none", "upload", "create", "created", "poll", "content"]
+BatchPhase = Literal["upload", "create", "created", "poll", "content"]
 
 FAULT_RATES = ("rate_429", "rate_500", "rate_hang", "rate_drop", "rate_malformed", "rate_truncated", "rate_refused")
 
@@ -68,6 +68,8 @@ class SimulatorOptions:
     """Whether a seed gets 400."""
     die_after: int = 0
     """Calls after which the server drops dead: socket closed, connections broken. 0 never."""
+    batches: bool = True
+    """Whether there is a Batch API."""
     batch_latency: float = 0.0
     """Seconds a batch is worked on."""
     batch_expire: float = 0.0
@@ -78,9 +80,9 @@ class SimulatorOptions:
     """So many batches, from the first on, fail their validation."""
     batch_most_lines: int = 0
     """Batches of more lines fail with token_limit_exceeded; 0 sets no limit."""
-    batch_hold: BatchPhase = "none"
-    """The first request that uploads a file, creates a batch (before or after it is created), polls one or reads
-    half of a result is kept waiting until its client is gone."""
+    batch_hold: tuple[BatchPhase, ...] = ()
+    """Of upload, create, created, poll and content: the first request that uploads a file, creates a batch (before or
+    after it is created), looks at one or has read half of a result is kept waiting until its client is gone."""
     api_key_env: str | None = None
     """The environment variable with the key every call must bring; no key is asked for unless set."""
 

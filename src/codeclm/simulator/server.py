@@ -101,7 +101,7 @@ class Simulator:
                 return _json({"reset": True})
             case "GET", "/health":
                 return _json({"status": "ok"})
-        if request.path.startswith(("/v1/files", "/v1/batches")):
+        if self._options.batches and request.path.startswith(("/v1/files", "/v1/batches")):
             try:
                 return await self._batches.handle(request) if self._allowed(request) else _unauthorized()
             except api.BadRequest as bad:
