@@ -22,6 +22,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from codeclm.cli import endpoints
+from codeclm.cli.amounts import duration
 from codeclm.progress import Progress
 
 Style = Literal["panel", "lines", "json"]
@@ -177,6 +179,7 @@ def event(progress: Progress, rates: Rates) -> dict[str, Any]:
         "parked": calls.parked,
         "batches": len(calls.batches),
         "retries": dict(calls.retries),
+        **endpoints.as_values(calls, progress.budget),
         "calls_per_second": round(rates.per_second("calls"), 2),
         "tokens_per_second": round(rates.per_second("tokens"), 1),
         "eta_seconds": None if (eta := rates.eta(progress)) is None else round(eta, 1),
@@ -188,13 +191,20 @@ def line(progress: Progress, rates: Rates) -> str:
     calls = progress.calls
     done, total = _where(progress)
     where = f"{done} of {total} {'kept' if progress.phase in _GENERATING else 'seeds encoded'}"
-    failures = f", failures: {_counts(progress.failures_by_cause)}" if progress.failures_by_cause else ""
-    batches = _batches(progress, ", batches: ")
-    return (
-        f"{_PHASES[progress.phase]}: {where}, {calls.made} calls made{_replayed(progress)}, "
-        f"{calls.in_flight} in flight, {_speed(progress, rates):.1f} calls/s{batches}{failures}, "
-        f"{_eta(progress, rates)}"
-    )
+    parts = [
+        where,
+        f"{calls.made} calls made{_replayed(progress)}",
+        f"{calls.in_flight} in flight",
+        f"{_speed(progress, rates):.1f} calls/s",
+    ]
+    notes = {
+        "spent": endpoints.spent(progress.budget) if progress.budget else "",
+        "batches:": _batches(progress),
+        "out of order:": endpoints.out_of_order(calls),
+        "failures:": _counts(progress.failures_by_cause),
+    }
+    parts += [f"{name} {text}" for name, text in notes.items() if text]
+    return f"{_PHASES[progress.phase]}: {', '.join(parts)}, {_eta(progress, rates)}"
 
 
 def panel(progress: Progress, rates: Rates, *, width: int | None = None) -> Panel:
@@ -213,6 +223,12 @@ def panel(progress: Progress, rates: Rates, *, width: int | None = None) -> Pane
     rows.add_row("speed", Text(f"{rates.per_second('calls'):,.1f} calls/s, {rates.per_second('tokens'):,.0f} tokens/s"))
     if batches := _batches(progress):
         rows.add_row("batches", Text(batches))
+    if limits := endpoints.limits(calls):
+        rows.add_row("limits", Text(limits))
+    if progress.budget and (spent := endpoints.spent(progress.budget)):
+        rows.add_row("spent", Text(spent))
+    if waiting := endpoints.out_of_order(calls):
+        rows.add_row("out of order", Text(waiting, style="red"))
     if progress.failures_by_cause:
         rows.add_row("failures", Text(_counts(progress.failures_by_cause), style="yellow"))
     head = Table.grid(expand=True)
@@ -236,14 +252,14 @@ def _replayed(progress: Progress) -> str:
     return f", {progress.calls.replayed:,} from the journal" if progress.calls.replayed else ""
 
 
-def _batches(progress: Progress, before: str = "") -> str:
-    """What waits for batches, with ``before`` in front; nothing in a live run."""
+def _batches(progress: Progress) -> str:
+    """What waits for batches; nothing in a live run."""
     batches, parked = list(progress.calls.batches.values()), progress.calls.parked
     if not batches:
-        return f"{before}{parked:,} calls gathered" if parked else ""
+        return f"{parked:,} calls gathered" if parked else ""
     done, held = sum(batch.done for batch in batches), sum(batch.calls for batch in batches)
     oldest = duration(max(0.0, time.time() - min(batch.made_at for batch in batches)))
-    return f"{before}{len(batches)} under way for up to {oldest}, {done:,} of {held:,} calls done"
+    return f"{len(batches)} under way for up to {oldest}, {done:,} of {held:,} calls done"
 
 
 def _speed(progress: Progress, rates: Rates) -> float:
@@ -251,15 +267,6 @@ def _speed(progress: Progress, rates: Rates) -> float:
     if progress.phase == "done":
         return progress.calls.made / max(time.monotonic() - progress.started, 1e-9)
     return rates.per_second("calls")
-
-
-def duration(seconds: float) -> str:
-    """A length of time for people: 45 s, 12 min, 3 h 05 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def _eta(progress: Progress, rates: Rates) -> str:

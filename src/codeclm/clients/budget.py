@@ -65,6 +65,11 @@ class Budget:
         """The most dollars that will have been spent when all that is under way has ended, at the known prices."""
         return self._usd(_at_most)
 
+    @property
+    def all_priced(self) -> bool:
+        """Whether the price of every endpoint is known."""
+        return all(endpoint in self.prices for endpoint in self.ledger.accounts)
+
     async def admit(self, account: Account, most: Usage) -> None:
         """Reserve a live request, waiting while others in flight may leave room for it.
 

@@ -13,6 +13,7 @@ from codeclm.records import Completion
 
 if TYPE_CHECKING:
     from codeclm.clients.breaker import Breaker
+    from codeclm.clients.limited import Gate
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ class Calls:
     faults: Counter[str] = field(default_factory=Counter)
     under_way: dict[bytes, asyncio.Task[Completion]] = field(default_factory=dict)
     breakers: dict[str, Breaker] = field(default_factory=dict)
+    gates: dict[str, Gate] = field(default_factory=dict)
     capacity: Callable[[], int] = lambda: 1
     parked: int = 0
     batches: dict[str, BatchUnderWay] = field(default_factory=dict)

@@ -111,6 +111,8 @@ class Connections:
         breaker = self._breaker(http, budgeted, faults)
         gate = self.places.setdefault((http.url, model), Gate(Concurrency(http.config.max_in_flight)))
         gate.keep_to(http.config)
+        if gate not in self.calls.gates.values():
+            self.calls.gates[http.name] = gate
         http.told = gate.told
         limited = Limited(Breaking(budgeted, breaker), gate=gate, stop=self.stop, calls=self.calls)
         retrying = Retrying(
