@@ -6,7 +6,6 @@ does not make them again. The plan is saved in the run directory, to be held aga
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from typing import Any
 import orjson
 
 from codeclm import __version__, run_directory
-from codeclm.config import BudgetConfig, RunConfig
+from codeclm.config import RunConfig
 from codeclm.estimate import Amount, Estimate, Range, Task, estimate
 from codeclm.evidence import Probed, paired
 from codeclm.generate import Inputs, read_inputs
@@ -62,7 +61,7 @@ async def plan(
     probed: Probed | None = None
     if rows:
         say(f"probing the models with {len(first_rows(config, inputs, rows))} rows")
-        async with opened(config, inputs) as models:
+        async with opened(_live(config), inputs) as models:
             real = await go_through(first_rows(config, inputs, rows), models, config)
         probed = paired(real, simulated)
     models_by_role = config.models.named
@@ -77,6 +76,12 @@ async def plan(
 
 
 _ROLES = ("strong", "target", "judge")
+
+
+def _live(config: RunConfig) -> RunConfig:
+    """The config without batches: nobody waits hours for a probe. The answers are the same, at the full price."""
+    models = {name: model.model_copy(update={"batch": False}) for name, model in config.models.named.items()}
+    return config.model_copy(update={"models": config.models.model_copy(update=models)})
 
 
 def _save(plan: Plan, inputs: Inputs) -> None:
@@ -120,9 +125,9 @@ def _notes(plan: Plan) -> Iterator[str]:
     total, limits = plan.estimate.total, plan.config.budget
     if not plan.probed:
         yield (
-            "Nothing was asked of your models: only the counts of calls mean something, and they are as the simulator's "
-            "models would have it. The tokens are the simulator's. `codeclm plan --probe 5` asks for a few rows, whose "
-            "calls the run does not make again."
+            "Your models were not asked: only the counts of calls mean something, as far as your models are like the "
+            "simulated ones, whose tokens these are. `codeclm plan --probe 5` takes 5 rows through yours; the run does "
+            "not pay for their calls again."
         )
     for role, why in plan.no_price.items():
         yield f"models.{role}: {why}."

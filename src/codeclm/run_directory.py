@@ -60,7 +60,7 @@ def held(config: RunConfig, inputs_sha256: str) -> Iterator[Path]:
             f"{folder}: can't make the run directory ({error.strerror}). Choose another run_dir."
         ) from None
     with alone(folder):
-        _check_same_run(folder, config, inputs_sha256)
+        check_same_run(folder, config, inputs_sha256)
         yield folder
 
 
@@ -169,7 +169,8 @@ def write_config(folder: Path, config: RunConfig) -> None:
     write(folder / CONFIG, dump(config).encode())
 
 
-def _check_same_run(folder: Path, config: RunConfig, inputs_sha256: str) -> None:
+def check_same_run(folder: Path, config: RunConfig, inputs_sha256: str) -> None:
+    """Raise RunDirectoryError where the directory belongs to another config or other inputs. Writes nothing."""
     if not (folder / JOURNAL).exists() and not _lost_its_journal(folder):
         foreign = [name for name in OWN_FILES if name not in (LOCK, PLAN) and (folder / name).exists()]
         if foreign:

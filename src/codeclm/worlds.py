@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from codeclm.config import RunConfig
 from codeclm.evidence import STAGES, Evidence, Probed, Rehearsed, StageCalls, Walk, role_of
 
-_FEWEST_IN_FLIGHT = 16  # that any endpoint is taken to serve, where its `max_in_flight` allows so many
+_FEWEST_IN_FLIGHT = 4  # that any endpoint is taken to serve, where its `max_in_flight` allows so many
 
-_DOUBT = 0.6  # by how much the log odds of passing may be off unseen, before it is divided by the root of rows + 1
+_DOUBT = 0.8  # by how much the log odds of passing may be off unseen, before it is divided by the root of rows + 1
 _DOUBT_UNPROBED = 0.8
 _TOKEN_DOUBT = 0.03  # of a mean of tokens, however many calls it was taken from
 _TOKEN_DOUBT_UNPROBED = 0.5
@@ -182,8 +182,11 @@ def _repeated(config: RunConfig, rehearsed: Rehearsed) -> float:
 
 
 def _in_flight(config: RunConfig, place: float) -> float:
-    """Calls served at once: from few to ``max_in_flight``, of which nobody knows where; ``place`` is from 0 to 1."""
-    most = max(model.max_in_flight for model in config.models.named.values())
+    """Calls served at once: from few to ``max_in_flight``, nobody knows how many; ``place`` is from 0 to 1.
+
+    Never more than examples wanted, since a run has hardly more to do at once.
+    """
+    most = min(config.size, max(model.max_in_flight for model in config.models.named.values()))
     fewest = min(_FEWEST_IN_FLIGHT, most)
     return float(fewest * (most / fewest) ** place)
 

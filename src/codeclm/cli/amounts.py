@@ -1,4 +1,4 @@
-"""Counts, dollars and times for people: as many digits as say something, and no more room than a narrow terminal has."""
+"""Counts, dollars and times for people: the digits that say something, in the room that a narrow terminal has."""
 
 from __future__ import annotations
 
@@ -13,13 +13,9 @@ def dollars(amount: Decimal) -> str:
         return "$0"
     if amount >= 100:
         return f"${amount:,.0f}"
-    return (
-        f"${amount:.2f}"
-        if amount >= Decimal("0.1")
-        else f"${amount:.2g}"
-        if amount >= Decimal("0.0001")
-        else "<$0.0001"
-    )
+    if amount < Decimal("0.0001"):
+        return "<$0.0001"
+    return f"${amount:.2f}" if amount >= Decimal("0.1") else f"${amount:.2g}"
 
 
 def between(found: Range[int]) -> str:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from codeclm import run_directory
 from codeclm.cli.display import emit, printable
+from codeclm.cli.planned import planned_and_actual
 from codeclm.errors import RunDirectoryError
 from codeclm.journal import as_row, recorded_totals
 
@@ -39,6 +40,8 @@ def print_status(folder: Path, *, json: bool) -> None:
         console.print(printable(manifest["error"]), style="yellow", markup=False, highlight=False)
     for table in (_outcomes(manifest), _calls(manifest)):
         console.print(table)
+    if planned := planned_and_actual(folder, manifest):
+        console.print(planned)
 
 
 _STATES = {
