@@ -32,7 +32,10 @@ class EventLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append the event as one line; records that are none (of other code under the same name) keep their text."""
-        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        try:
+            at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        except (ValueError, OverflowError, OSError):  # a clock that has lost its mind
+            at = str(record.created)
         event = getattr(record, "event", None)
         fields = getattr(record, "fields", {}) if event else {"text": record.getMessage()}
         row = {"time": at, "event": event or "message", **fields}
