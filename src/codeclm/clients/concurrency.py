@@ -126,17 +126,17 @@ class Concurrency:
                 self._credit = 0
                 self._set(self.limit + 1)
         cohort = self._cohort
-        member = cohort.open.pop(number, None)
-        if member is None:
-            return
-        if latency is None:
-            cohort.begun -= 1
-            cohort.in_flight -= member[2]
-            return
-        sums = cohort.ended[member[0]]
-        sums[0] += 1
-        sums[1] += latency
-        if cohort.ripe(self._usual, now):
+        if member := cohort.open.pop(number, None):
+            stage, _, in_flight_then = member
+            if latency is None:
+                cohort.begun -= 1
+                cohort.in_flight -= in_flight_then
+            else:
+                sums = cohort.ended[stage]
+                sums[0] += 1
+                sums[1] += latency
+        # By any call: the last member may have ended while more could still have joined.
+        if cohort.begun and cohort.ripe(self._usual, now):
             self._judge(now)
 
     def timed_out(self, begun_at: float, now: float, in_flight: int) -> None:
