@@ -205,6 +205,10 @@ class Journal:
         self._notes[name] = (statement, values)
         return self._commit_soon()
 
+    def flush(self) -> None:
+        """Commit what was filed and noted so far at once: it can be read when this returns."""
+        self._write()
+
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query, for the records that others keep in this file."""
         with self._guarded():

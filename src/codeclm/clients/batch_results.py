@@ -121,21 +121,19 @@ def _owe(
             parked.fail(error)
 
 
-async def file_unclaimed(endpoint: BatchEndpoint, batch: OpenBatch, filed: set[bytes]) -> None:
-    """File the answers nobody has asked for, as soon as nobody can be about to, and add their keys to ``filed``.
+async def file_unclaimed(endpoint: BatchEndpoint, batch: OpenBatch) -> None:
+    """File the answers nobody has asked for, as soon as nobody can be about to.
 
     Those that were claimed in the meantime are filed as well when this returns.
     """
     while batch.arrived and not endpoint.calls.all_parked:
         await endpoint.sleep(endpoint.times.quiet)
-    written = None
+    # From here to the flush nothing else runs: whoever asks next finds the answer in the journal.
     for key, (call, completion) in batch.arrived.items():
         endpoint.settle(call.most, cost_of(completion))
-        written = endpoint.journal.put(key, completion, stage=call.stage, model=endpoint.model)
-    filed.update(batch.arrived)
+        endpoint.journal.put(key, completion, stage=call.stage, model=endpoint.model)
     batch.arrived.clear()
-    if written:
-        await asyncio.shield(written)
+    endpoint.journal.flush()
     if filing := [task for key in batch.claimed if (task := endpoint.calls.under_way.get(key))]:
         await asyncio.wait(filing)
 

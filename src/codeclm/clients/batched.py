@@ -53,7 +53,6 @@ class BatchQueue:
         self._pending: dict[bytes, Parked] = {}
         self._batches: dict[str, OpenBatch] = {}
         self._homes: dict[bytes, OpenBatch] = {}
-        self._filed: set[bytes] = set()
         self._added = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -76,8 +75,6 @@ class BatchQueue:
             home.claimed.add(key)
             self._endpoint.settle(call.most, cost_of(completion))
             return completion
-        if key in self._filed and (recorded := self._endpoint.journal.get(key)):
-            return recorded
         parked = Parked(key, request, turn.get(), asyncio.get_running_loop().create_future())
         if home and key in home.left:
             home.waiting[key] = parked
@@ -247,7 +244,7 @@ class BatchQueue:
         self._refused, self._hold = 0, 0.0
         self._room.set()
         await collect(endpoint, batch, state)
-        await file_unclaimed(endpoint, batch, self._filed)
+        await file_unclaimed(endpoint, batch)
         self._close(batch)
 
     async def _create(self, record: BatchRecord) -> BatchState | None:
