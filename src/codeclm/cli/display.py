@@ -10,6 +10,7 @@ import threading
 import time
 import unicodedata
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -113,10 +114,11 @@ class Display:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        if self._progress and (kind is None or self._progress.calls.made):
-            self._show(self._progress)
-        if self._live:
-            self._live.stop()
+        with suppress(OSError):
+            if self._progress and (kind is None or self._progress.calls.made):
+                self._show(self._progress)
+            if self._live:
+                self._live.stop()
 
     @property
     def batches(self) -> int:
@@ -130,16 +132,17 @@ class Display:
         self.say(f"\n{text}")
 
     def say(self, text: str) -> None:
-        """A line for a person, above the panel; nothing in the JSON style."""
+        """A line for a person, above the panel; nothing in the JSON style, nor to a terminal that is gone."""
         if self._style != "json":
-            self._console.print(text, markup=False, highlight=False, soft_wrap=not self._live)
+            with suppress(OSError):
+                self._console.print(text, markup=False, highlight=False, soft_wrap=not self._live)
 
     def _tick(self) -> None:
         while not self._ended.wait(_INTERVALS[self._style]):
             if self._progress:
                 try:
                     self._show(self._progress)
-                except BrokenPipeError:  # whoever read along has left; the run goes on
+                except OSError:  # whoever read along has left, or closed the terminal; the run goes on
                     self._ended.set()
 
     def _show(self, progress: Progress) -> None:
