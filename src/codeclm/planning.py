@@ -24,7 +24,7 @@ from codeclm.probing import first_rows, go_through, opened
 from codeclm.progress import Progress
 from codeclm.rehearsal import rehearse
 
-HARDLY_ANY = 0.02
+HARDLY_ANY = 0.05
 """A share of instructions kept below which a run may well give up (see `method.patience`)."""
 
 

@@ -20,7 +20,7 @@ from codeclm.probing import first_rows, go_through, opened
 from codeclm.progress import Progress
 from codeclm.records import Outcome, Seed
 
-_SIZE = 150
+_SIZES = 60, 150  # examples at least and at most
 _ROWS = 200
 _PATIENCE = 20  # slots without an example; where nothing passes, few tell as much as many
 _IN_FLIGHT = 16
@@ -61,7 +61,7 @@ def _simulated(config: RunConfig, inputs: Inputs, folder: Path) -> RunConfig:
     changes = {
         source: path,
         "seeds_field": None,
-        "size": min(config.size, _SIZE),
+        "size": min(max(config.size, _SIZES[0]), _SIZES[1]),
         "run_dir": folder / "run",
         "models": config.models.model_copy(update=models),
         "method": config.method.model_copy(update={"patience": patience}),
