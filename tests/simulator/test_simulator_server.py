@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -255,6 +256,13 @@ async def test_asking_again_after_an_unusable_answer_is_no_repetition() -> None:
     async with serving(SimulatorOptions(rate_truncated=0.5, fault_seed=4)) as (simulator, post):
         reasons = [(await post()).body["choices"][0]["finish_reason"] for _ in range(8)]
         assert simulator.stats()["repeated"] == 8 - reasons.index("stop") - 1
+
+
+async def test_stats_count_the_faults_that_were_put_in_by_name() -> None:
+    async with serving(SimulatorOptions(rate_500=0.3, rate_429=0.3, fault_seed=2)) as (simulator, post):
+        statuses = Counter([(await post()).status for _ in range(20)])
+        assert simulator.stats()["by_fault"] == {"429": statuses[429], "500": statuses[500]}
+        assert min(statuses.values()) > 0
 
 
 async def test_thinking_comes_before_the_answer() -> None:

@@ -139,7 +139,10 @@ class Simulator:
     async def _work(self, request: web.BaseRequest, call: api.Call, key: bytes) -> web.StreamResponse:
         """What becomes of a sound call that the limits let pass."""
         async with self._turns:
-            match fault := self._transport.fault():
+            fault = self._transport.fault()
+            if fault:
+                self._stats.faulty(fault)
+            match fault:
                 case "429":
                     return _too_many(self._options.retry_after)
                 case "500":

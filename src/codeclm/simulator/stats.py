@@ -12,6 +12,7 @@ class Stats:
 
     ``repeated`` counts calls whose very body had been answered whole before (200, not torn, cut off or refused): the
     work a perfect client never asks for twice. Calls that got no answer (hung, dropped) count under the status "none".
+    ``by_fault`` counts the faults that were put in, by the names of their options.
     """
 
     def __init__(self) -> None:
@@ -28,6 +29,7 @@ class Stats:
         self.by_model: Counter[str] = Counter()
         self.by_status: Counter[str] = Counter()
         self.by_prompt: Counter[str] = Counter()
+        self.by_fault: Counter[str] = Counter()
         self._answered: set[bytes] = set()
 
     def begin(self) -> None:
@@ -40,6 +42,10 @@ class Stats:
         """A call is over."""
         self.in_flight -= 1
         self.by_status[status] += 1
+
+    def faulty(self, fault: str) -> None:
+        """A fault is put into a call."""
+        self.by_fault[fault] += 1
 
     def asked(self, model: str, prompt: str, body: bytes) -> bytes:
         """A sound request to ``model``; what is returned goes to :meth:`answered`."""
@@ -68,4 +74,5 @@ class Stats:
             "by_model": dict(self.by_model),
             "by_status": dict(self.by_status),
             "by_prompt": dict(self.by_prompt),
+            "by_fault": dict(self.by_fault),
         }
