@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.running import BUNDLED_SEEDS, codeclm, rows, simulator_process, write_config
 
 from codeclm import events
+from codeclm.clients.concurrency import Concurrency
+from codeclm.clients.limited import Gate
+from codeclm.config import ModelConfig
 from codeclm.errors import ConfigError
 from codeclm.event_log import EventLog, written_to
+from codeclm.records import Completion, Message, Request
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -124,3 +130,64 @@ def test_each_line_is_there_at_once(tmp_path: Path) -> None:
         assert [line["event"] for line in lines(tmp_path / "log")] == ["first"]
         assert os.stat(tmp_path / "log").st_size > 0
     assert not any(isinstance(handler, EventLog) for handler in events.LOGGER.handlers)
+
+
+async def test_a_limit_is_told_when_it_has_doubled_or_halved(tmp_path: Path) -> None:
+    gate = Gate(Concurrency(512))
+    gate.keep_to(ModelConfig(model="m", base_url="http://127.0.0.1:1/v1"))
+    with written_to(tmp_path / "log"):
+        for limit in (5, 7, 8, 15, 16, 9, 8, 4, 1):
+            gate.concurrency.limit = limit
+            sent = await gate.enter(Request((Message("user", "hi"),), 0.0))
+            gate.leave(sent, completion=Completion("yes"))
+    told = [(line["event"], line["model"], line["in_flight"]) for line in lines(tmp_path / "log")]
+    assert told == [("limit_changed", "m", limit) for limit in (8, 16, 8, 4, 1)]
+
+
+def text_of_models(folder: Path) -> set[str]:
+    """Texts that models and seeds wrote, as they are in a run's files."""
+    found = {step[name] for row in rows(folder / "examples.jsonl") for step in row["history"]
+             for name in ("instruction", "strong_answer", "target_answer")}  # fmt: skip
+    return found | {json.loads(line)["instruction"] for line in BUNDLED_SEEDS.read_text().splitlines()}
+
+
+def test_a_run_tells_what_happened_and_no_text_of_anyone(tmp_path: Path) -> None:
+    with simulator_process("rate_500=0.03", "rate_refused=0.02") as simulator:
+        config = write_config(tmp_path, simulator.base_url, size=6, method={"pool": 0}, max_in_flight=64)
+        done = codeclm("run", config, "--log", tmp_path / "log")
+        assert done.status == 0, done
+        happened = Counter(line["event"] for line in lines(tmp_path / "log"))
+        written = lines(tmp_path / "log")
+        assert written[0]["event"] == "run_started"
+        assert written[-1]["event"] == "run_ended"
+        assert written[-1]["state"] == "complete"
+        assert written[-1]["kept"] == 6
+        assert happened["handshake_learnt"] == 2
+        failed = Counter(line["cause"] for line in written if line["event"] == "attempt_failed")
+        assert failed["server"] == simulator.stats()["by_status"]["500"] > 0
+        assert happened["sent_again"] == failed["server"]
+        failures = sorted((row["id"], row["stage"], row["cause"]) for row in rows(tmp_path / "run" / "failures.jsonl"))
+        assert failures == sorted(
+            (line["id"], line["stage"], line["cause"]) for line in written if line["event"] == "item_failed"
+        )
+        assert failures
+        again = codeclm("run", config, "--log", tmp_path / "log", "--set", "budget.calls=1", "--set", "size=20")
+        assert again.status == 3, again
+    later = lines(tmp_path / "log")[len(written) :]
+    assert [line["event"] for line in later if line["event"].startswith(("run_", "budget_"))] == [
+        "run_started", "budget_reached", "run_ended",
+    ]  # fmt: skip
+    assert (later[-1]["state"], later[-1]["error"]) == ("stopped", "BudgetReached")
+    log = (tmp_path / "log").read_text()
+    assert not [text for text in text_of_models(tmp_path / "run") if json.dumps(text)[1:-1] in log]
+
+
+def test_a_log_that_cannot_be_written_is_told_before_any_call_and_a_full_disk_at_the_end(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "simulator", size=2)
+    refused = codeclm("run", config, "--log", tmp_path / "gone" / "log")
+    assert refused.status == 2
+    assert "Choose another file" in refused.error
+    assert not (tmp_path / "run").exists()
+    done = codeclm("run", config, "--log", "/dev/full")
+    assert done.status == 0
+    assert "lines could not be written" in done.error

@@ -145,6 +145,9 @@ class _Run:
             with suppress(OutputError, JournalError):
                 self.note(state, error="" if wanted else str(error))
             self.progress.phase = "stopped"
+            if isinstance(error, BudgetReached):
+                spent = self.budget
+                events.note("budget_reached", requests=spent.requests, tokens=spent.tokens, usd=float(spent.usd))
             self._note_end(state, type(error).__name__)
             raise
         manifest = self.note("complete")

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from codeclm import run_directory
+from codeclm import events, run_directory
 from codeclm.dataset.outcomes import Row, discarded_row, example_row, failure_row, preference_row, row_line
 from codeclm.records import Outcome
 
@@ -58,6 +58,8 @@ class Output:
             self._write(run_directory.PREFERENCES, preference_row(outcome))
         elif outcome.status == "failed":
             self._write(run_directory.FAILURES, failure_row(outcome))
+            if failure := outcome.failure:
+                events.note("item_failed", id=outcome.id, stage=failure.stage, cause=failure.cause)
         else:
             self._write(run_directory.DISCARDED, discarded_row(outcome))
 

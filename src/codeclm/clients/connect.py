@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 
+from codeclm import events
 from codeclm.batch_records import open_batches
 from codeclm.clients.ask import complete_whole, read_reply
 from codeclm.clients.batch_api import BatchApi
@@ -71,6 +72,7 @@ class Connections:
         if remembered is None:
             http.traits = await self._handshake(http, key)
             self.journal.remember(asked, asdict(http.traits))
+            events.note("handshake_learnt", endpoint=f"models.{name}", model=config.model, **asdict(http.traits))
         else:
             http.traits = Traits(**remembered)
         if config.reply_form != "auto":

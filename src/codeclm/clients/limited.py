@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from itertools import count
 
+from codeclm import events
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.concurrency import Concurrency
 from codeclm.clients.pace import Pace, Sent
@@ -47,9 +48,12 @@ class Gate:
         self._timer: asyncio.TimerHandle | None = None
         self._latency = 0.0
         self._tokens: dict[str, float] = {}
+        self._model = ""
+        self._noted = self.limit
 
     def keep_to(self, config: ModelConfig) -> None:
         """Keep to the limits of one more model behind this endpoint; of several limits the lowest holds."""
+        self._model = config.model
         self.concurrency.keep_to(config.max_in_flight)
         self._pace.keep_to(config.requests_per_minute, config.tokens_per_minute)
 
@@ -91,20 +95,25 @@ class Gate:
     def leave(self, sent: Sent, *, completion: Completion | None = None, error: BaseException | None = None) -> None:
         """Give a place back, and tell how the call ended: well, with an error, or not begun at all."""
         now = asyncio.get_running_loop().time()
+        too_many = 0
         if completion:
             self._latency += (_SMOOTH if self._latency else 1.0) * (completion.latency - self._latency)
-            self._pace.answered(sent, now, self._spent(completion, sent))
+            too_many = self._pace.answered(sent, now, self._spent(completion, sent))
             self.concurrency.ended(sent.number, now, completion.latency, self.in_flight)
             self._pace.even(self._latency, self.concurrency.limit)
         else:
             self.concurrency.ended(sent.number, now, None, self.in_flight)
             if isinstance(error, CallFailed) and _is_refusal(error):
-                if too_many := self._pace.refused(sent, now, error.retry_after):
-                    self.concurrency.refused(sent.at, now, too_many)
+                too_many = self._pace.refused(sent, now, error.retry_after)
             else:
                 self._pace.failed(sent)
                 if isinstance(error, TimedOut):
                     self.concurrency.timed_out(sent.at, now, self.in_flight)
+        if not self._noted / 2 < self.limit < 2 * self._noted:
+            self._noted = self.limit
+            events.note("limit_changed", model=self._model, in_flight=self.limit)
+        if too_many:
+            self.concurrency.refused(sent.at, now, too_many)
         self.in_flight -= 1
         self._serve()
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from codeclm import events
 from codeclm.clients.breaker import Breaker
 from codeclm.clients.faults import Faults, cut_early
 from codeclm.clients.protocol import Client, Layer
@@ -68,6 +69,8 @@ class Retrying(Layer):
                 if wait is None:
                     raise
                 self._faults.calls.retries[error.cause] += 1
+                model, seconds = self._faults.model, round(wait, 3)
+                events.note("sent_again", model=model, stage=request.stage, cause=error.cause, wait=seconds)
                 await self._sleep(wait)
 
     async def _wait(self, error: CallFailed, attempts: _Attempts) -> float | None:
