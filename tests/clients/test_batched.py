@@ -340,6 +340,32 @@ async def test_answers_that_nobody_asks_for_again_are_filed_under_their_stage(pr
     await again.end()
 
 
+async def test_an_answer_asked_for_in_the_very_turn_in_which_it_is_filed_is_filed_once(
+    provider: Provider, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.open = False
+    process = start()
+    asking = await begun(process, *range(5), until=lambda: provider.count("GET /batches/") > 3)
+    await process.end()
+    await asking
+    provider.open = True
+    again = start()
+    put, asked = again.journal.put, list[asyncio.Task[Completion]]()
+
+    def put_and_ask(*call: Any, **more: Any) -> asyncio.Future[None]:
+        request = Request((Message("user", str(len(asked))),), 0.0, stage="judge")
+        asked.append(asyncio.create_task(again.client.complete(request)))
+        return put(*call, **more)
+
+    monkeypatch.setattr(again.journal, "put", put_and_ask)
+    while again.calls.batches:  # noqa: ASYNC110 (what is waited for is a server's state)
+        await asyncio.sleep(0)
+    assert [answer.text for answer in await asyncio.gather(*asked)] == [f"to {n}" for n in range(5)]
+    assert [total.calls for total in again.journal.totals()] == [5]
+    assert provider.sizes == [5]
+    await again.end()
+
+
 @pytest.mark.parametrize("created", [True, False])
 async def test_a_process_that_died_while_creating_leaves_no_doubt(
     provider: Provider, start: Start, created: bool
