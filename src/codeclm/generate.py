@@ -327,6 +327,10 @@ def wanted_slots(progress: Progress, config: RunConfig, enough: int | None = Non
         return progress.slots
     if enough is not None and progress.slots < enough:
         return enough
-    expected = _EXPECTED_SHARE * config.method.instructions_per_entry * _EXPECTED_FROM_SLOTS
-    rate = (progress.kept + expected) / (progress.slots + _EXPECTED_FROM_SLOTS)
-    return progress.slots + math.ceil(missing / rate)
+    each, seen = config.method.instructions_per_entry, progress.slots + _EXPECTED_FROM_SLOTS
+    share = min(1.0, (progress.kept + _EXPECTED_SHARE * each * _EXPECTED_FROM_SLOTS) / (seen * each))
+    doubt = math.sqrt(share * (1 - share) / (seen * each))
+    # Rather too few at first, since what is begun is paid for. In batches rather too many: one more round takes hours.
+    batches = any(model.batch for model in config.models.named.values())
+    share = max(share / 2, share - doubt) if batches else share + doubt
+    return progress.slots + math.ceil(missing / (share * each))
