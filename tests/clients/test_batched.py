@@ -350,14 +350,14 @@ async def test_an_answer_asked_for_in_the_very_turn_in_which_it_is_filed_is_file
     await asking
     provider.open = True
     again = start()
-    put, asked = again.journal.put, list[asyncio.Task[Completion]]()
+    settle, asked = again.budget.settle, list[asyncio.Task[Completion]]()
 
-    def put_and_ask(*call: Any, **more: Any) -> asyncio.Future[None]:
+    def ask_and_settle(*cost: Any) -> None:  # the first thing that is done to file an answer
         request = Request((Message("user", str(len(asked))),), 0.0, stage="judge")
         asked.append(asyncio.create_task(again.client.complete(request)))
-        return put(*call, **more)
+        settle(*cost)
 
-    monkeypatch.setattr(again.journal, "put", put_and_ask)
+    monkeypatch.setattr(again.budget, "settle", ask_and_settle)
     while again.calls.batches:  # noqa: ASYNC110 (what is waited for is a server's state)
         await asyncio.sleep(0)
     assert [answer.text for answer in await asyncio.gather(*asked)] == [f"to {n}" for n in range(5)]
