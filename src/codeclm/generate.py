@@ -43,6 +43,7 @@ from codeclm.select import Selector
 # Before a run knows its own rate it expects half of its instructions to be kept, as if it had seen so many slots.
 _EXPECTED_SHARE = 0.5
 _EXPECTED_FROM_SLOTS = 4
+_DOUBT = 2.0  # standard errors
 
 _NOTE_EVERY = 5.0  # seconds between two manifests of a running run
 
@@ -329,7 +330,7 @@ def wanted_slots(progress: Progress, config: RunConfig, enough: int | None = Non
         return enough
     each, seen = config.method.instructions_per_entry, progress.slots + _EXPECTED_FROM_SLOTS
     share = min(1.0, (progress.kept + _EXPECTED_SHARE * each * _EXPECTED_FROM_SLOTS) / (seen * each))
-    doubt = math.sqrt(share * (1 - share) / (seen * each))
+    doubt = _DOUBT * math.sqrt(share * (1 - share) / (seen * each))
     # Rather too few at first, since what is begun is paid for. In batches rather too many: one more round takes hours.
     batches = any(model.batch for model in config.models.named.values())
     share = max(share / 2, share - doubt) if batches else share + doubt
