@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.running import BUNDLED_SEEDS, SimulatorProcess, manifest, simulator_process
+from tests.running import BUNDLED_SEEDS, SimulatorProcess, simulator_process
 
 import codeclm
 from codeclm.config import RunConfig
@@ -63,40 +65,43 @@ def test_without_a_probe_no_model_is_asked_and_the_plan_says_what_it_is_worth(
     assert saved == json.loads(json.dumps(as_values(made)))
 
 
-def test_a_run_after_a_probe_makes_exactly_that_many_calls_fewer(tmp_path: Path, simulator: SimulatorProcess) -> None:
-    # One call at a time and a pool of the seeds alone: so the calls of a run are always the same.
-    few = {"max_in_flight": 1, "method": {"pool": 0}, "size": 30}
+def keys(folder: Path) -> set[bytes]:
+    """The recorded calls of a run directory."""
+    with closing(sqlite3.connect(folder / "run" / "journal.sqlite")) as db:
+        return {key for (key,) in db.execute("SELECT key FROM calls")}
+
+
+def test_the_calls_of_a_probe_are_the_runs_own_and_it_makes_so_many_fewer(
+    tmp_path: Path, simulator: SimulatorProcess
+) -> None:
+    few = {"method": {"pool": 0}, "size": 30}
+    plain, probed = tmp_path / "plain", tmp_path / "probed"
+    codeclm.run(config_in(plain, simulator.base_url, **few))
     simulator.reset()
-    codeclm.run(config_in(tmp_path / "plain", simulator.base_url, **few))
-    calls = simulator.stats()["calls"]
-    simulator.reset()
-    planned(config_in(tmp_path / "probed", simulator.base_url, **few), 4)
+    planned(config_in(probed, simulator.base_url, **few), 4)
     probe = simulator.stats()["calls"]
-    assert probe > 50
-    planned(config_in(tmp_path / "probed", simulator.base_url, **few), 4)
+    assert probe == len(keys(probed)) > 50
+    assert keys(probed) < keys(plain)
+    planned(config_in(probed, simulator.base_url, **few), 4)
     assert simulator.stats()["calls"] == probe  # another plan pays for nothing again
-    simulator.reset()
-    codeclm.run(config_in(tmp_path / "probed", simulator.base_url, **few))
-    assert simulator.stats()["calls"] == calls - probe
-    plain, probed = (tmp_path / name / "run" / "examples.jsonl" for name in ("plain", "probed"))
-    assert plain.read_bytes() == probed.read_bytes()
+    codeclm.run(config_in(probed, simulator.base_url, **few))
+    stats = simulator.stats()
+    assert stats["repeated"] == 0
+    assert stats["calls"] == len(keys(probed))
+    one, other = (folder / "run" / "examples.jsonl" for folder in (plain, probed))
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_entries_written_by_hand_are_probed_too(tmp_path: Path, simulator: SimulatorProcess) -> None:
     rows = tmp_path / "metadata.csv"
     rows.write_text("use_case,skills\n" + "".join(f"task {n},geography facts\n" for n in range(6)))
-    values = config_in(
-        tmp_path, simulator.base_url, seeds=None, metadata=str(rows), method={"pool": 0}, max_in_flight=1
-    )
-    codeclm.run(values | {"run_dir": str(tmp_path / "plain")})
-    simulator.reset()
-    made = planned(values, 3)
-    probe = simulator.stats()["calls"]
+    by_hand = {"seeds": None, "metadata": str(rows), "method": {"pool": 0}}
+    made = planned(config_in(tmp_path / "probed", simulator.base_url, **by_hand), 3)
     assert made.probed == 3
     assert "encode" not in made.estimate.stages
-    codeclm.run(values)
-    assert simulator.stats()["calls"] == sum(row["calls"] for row in manifest(tmp_path / "plain")["calls"])
-    assert probe > 30
+    codeclm.run(config_in(tmp_path / "plain", simulator.base_url, **by_hand))
+    assert 30 < len(keys(tmp_path / "probed")) < len(keys(tmp_path / "plain"))
+    assert keys(tmp_path / "probed") < keys(tmp_path / "plain")
 
 
 def test_seeds_are_encoded_once_each_and_the_pool_is_filled(tmp_path: Path, simulator: SimulatorProcess) -> None:
@@ -170,9 +175,9 @@ def test_where_nothing_passes_the_plan_warns(tmp_path: Path, simulator: Simulato
     assert any("Hardly any" in note for note in made.notes)
 
 
-def test_equal_evidence_gives_an_equal_plan(tmp_path: Path, simulator: SimulatorProcess) -> None:
+def test_the_same_plan_again_tells_the_same_calls(tmp_path: Path, simulator: SimulatorProcess) -> None:
     first, again = (planned(config_in(tmp_path, simulator.base_url), 2).estimate for _ in range(2))
-    assert first.total == again.total
+    assert first.total.calls == again.total.calls
 
 
 WEAK = "weak_skills=[arithmetic reasoning, python programming, geography facts, budget control]"
@@ -206,6 +211,7 @@ def test_what_is_planned_comes_true(tmp_path: Path, method: dict[str, Any], opti
     assert found["usd"] == pytest.approx(float(total.usd.point), rel=0.25)
 
 
-def test_a_refused_key_ends_the_probe(tmp_path: Path) -> None:
+def test_a_refused_key_ends_the_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODECLM_TEST_PLAN_KEY", "a-key-0123456789")
     with simulator_process("api_key_env=CODECLM_TEST_PLAN_KEY") as closed, pytest.raises(AuthFailed):
         planned(config_in(tmp_path, closed.base_url), 1)
