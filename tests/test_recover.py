@@ -264,6 +264,7 @@ def test_a_journal_that_is_gone_is_not_paid_for_again_in_silence(
         (folder / "journal.sqlite").unlink()
     with pytest.raises(JournalError, match=r"the journal is (empty|missing), though manifest.json counts 60 calls"):
         open_journal(folder)
+    assert recorded_totals(folder / "journal.sqlite") == []
     assert (folder / WAL).read_bytes() == killed.log
     assert check_recovered(killed, folder, killed.log) > 20
 
@@ -454,7 +455,9 @@ def test_a_run_whose_journal_was_cut_off_pays_again_for_nothing_but_what_was_los
     assert refused.status == 1
     assert f"codeclm recover {run}" in refused.error
     assert "Traceback" not in refused.err
-    assert codeclm("status", run).status == 0
+    shown = codeclm("status", run)
+    assert shown.status == 0
+    assert "can be read" in " ".join(shown.out.split())
     told = codeclm("recover", run)
     assert told.status == 0, told
     assert "journal.sqlite.damaged" in told.out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import os
 import pty
 import signal
@@ -219,7 +220,10 @@ def test_a_read_only_run_directory_is_told_before_any_call(simulator: SimulatorP
         assert refused.status == 2
         assert "can't write there (Read-only file system)" in refused.error
         assert simulator.stats()["calls"] == 0
-        assert codeclm("status", disk / "run").status == 0
+        shown = codeclm("status", disk / "run", "--json")
+        assert shown.status == 0
+        assert json.loads(shown.out)["calls"] == manifest(disk / "run")["calls"]
+        assert not json.loads(shown.out)["error"]
         exported = codeclm("export", disk / "run", "--out", tmp_path / "out.jsonl")
         assert exported.status == 0, exported
         damaged = codeclm("recover", disk / "run")

@@ -343,9 +343,13 @@ class Journal:
 def recorded_totals(path: Path) -> list[CallTotal]:
     """The calls in a journal that a run may be writing just now; none where it can't be read."""
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        if not path.stat().st_size:
+            return []  # even to read it SQLite would delete the log of an empty file, and the calls in it
+        # On a disk one may only read, SQLite must be told that nobody writes; without a log nobody does.
+        mode = "ro" if path.with_name(f"{path.name}-wal").exists() else "ro&immutable=1"
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)) as db:
             return _counted(db)
-    except sqlite3.Error:
+    except (sqlite3.Error, OSError):
         return []
 
 

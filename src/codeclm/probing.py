@@ -22,7 +22,7 @@ from codeclm.connected import connected
 from codeclm.errors import CallFailed
 from codeclm.evidence import Evidence, Walk, calls_of, walk
 from codeclm.generate import Inputs, budget_of
-from codeclm.journal import Journal
+from codeclm.journal_check import open_journal
 from codeclm.pipeline import Models, run_slot
 from codeclm.pool import Known, drawn_place
 from codeclm.records import Completion, Entry, Metadata, Request, Seed, Slot, Usage
@@ -65,7 +65,7 @@ async def opened(config: RunConfig, inputs: Inputs, *, stop: StopSwitch | None =
     Raises what a run would: RunDirectoryError, ConfigError, CallFailed, and BudgetReached from calls.
     """
     stop, calls = stop or StopSwitch(), Calls()
-    with run_directory.held(config, inputs.sha256) as folder, Journal(folder / run_directory.JOURNAL) as journal:
+    with run_directory.held(config, inputs.sha256) as folder, open_journal(folder) as journal:
         budget = budget_of(config, journal)
         async with connected(config.models, journal=journal, stop=stop, calls=calls, budget=budget) as models:
             yield models

@@ -13,7 +13,7 @@ from codeclm import run_directory
 from codeclm.cli.display import emit, printable
 from codeclm.cli.planned import planned_and_actual
 from codeclm.errors import RunDirectoryError
-from codeclm.journal import as_row, recorded_totals
+from codeclm.journal import as_row, recorded_totals, recovery
 
 
 def print_status(folder: Path, *, json: bool) -> None:
@@ -24,7 +24,13 @@ def print_status(folder: Path, *, json: bool) -> None:
     if manifest["state"] == "running" and not run_directory.is_held(folder):
         manifest["state"] = "killed"
     # A running run writes its manifest now and then, and its calls at once.
-    manifest["calls"] = [as_row(total) for total in recorded_totals(folder / run_directory.JOURNAL)]
+    journal = folder / run_directory.JOURNAL
+    totals = recorded_totals(journal)
+    counted, recorded = run_directory.counted_calls(manifest), sum(total.calls for total in totals)
+    if recorded >= counted:
+        manifest["calls"] = [as_row(total) for total in totals]
+    else:
+        manifest["error"] = f"{journal}: only {recorded:,} of {counted:,} calls can be read. {recovery(journal)}"
     if json:
         emit(manifest)
         return
