@@ -25,6 +25,7 @@ from codeclm.errors import (
     QuotaExhausted,
     RejectedRequest,
     RunFailed,
+    ServerFailed,
     Stopped,
 )
 from codeclm.journal import Journal, call_key
@@ -184,6 +185,18 @@ async def test_a_key_that_is_good_for_no_line_ends_the_run(
     await process.end()
 
 
+@pytest.mark.parametrize(("calls", "kind"), [(10, EndpointDown), (9, ServerFailed)])
+async def test_an_endpoint_that_answers_nothing_ends_the_run_and_a_few_bad_calls_do_not(
+    provider: Provider, start: Start, calls: int, kind: type[Exception]
+) -> None:
+    provider.end = lambda rows: Outcome(errors=[bad(row, 500) for row in rows])
+    process = start()
+    assert {type(error) for error in await process.ask(*range(calls))} == {kind}
+    assert len(provider.sizes) == (3 if kind is EndpointDown else 5)
+    assert process.stop.pressed == (kind is EndpointDown)
+    await process.end()
+
+
 async def test_too_much_at_once_makes_smaller_batches(provider: Provider, start: Start) -> None:
     def end(rows: list[Row]) -> Outcome:
         if len(rows) > 5:
@@ -196,6 +209,31 @@ async def test_too_much_at_once_makes_smaller_batches(provider: Provider, start:
     assert provider.sizes == [20, 10, 10, 5, 5, 5, 5]
     assert max(provider.paid.values()) == 1
     assert process.account.charged == Usage(60, 40)
+    await process.end()
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(413, "no"), (400, "File is too large"), (400, "batch exceeds the most lines")]
+)
+async def test_a_file_that_is_too_large_is_halved(provider: Provider, start: Start, status: int, said: str) -> None:
+    provider.faults = [Fault("POST /files", status, {"error": {"message": said}}) for _ in range(2)]
+    process = start()
+    assert len(await process.texts(*range(20))) == 20
+    assert provider.sizes == [5, 5, 5, 5]
+    await process.end()
+
+
+async def test_a_full_account_is_waited_for(provider: Provider, start: Start) -> None:
+    full = Outcome("failed", refusals=[{"code": "token_limit_exceeded", "message": "try again later"}])
+
+    def end(rows: list[Row]) -> Outcome:
+        return full if len(provider.batches) < 8 else Outcome(output=[good(row) for row in rows])
+
+    provider.end = end
+    process = start()
+    assert await process.texts(1) == ["to 1"]
+    assert provider.sizes == [1] * 8
+    assert process.time.now > 200
     await process.end()
 
 

@@ -39,7 +39,7 @@ ENDED = frozenset(("completed", "failed", "expired", "cancelled"))
 _PAGE = 100
 _MOST_PAGES = 1000
 _NOT_ASKED = frozenset(("batch_expired", "batch_cancelled"))
-_TOO_MUCH_AT_ONCE = "token_limit_exceeded"
+_TOO_MUCH = re.compile(r"HTTP 413\b|too (large|big|many)|exceed", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,13 @@ class Refusal:
 
     @property
     def too_much_at_once(self) -> bool:
-        """Whether a smaller batch, or the same one later, would do."""
-        return self.code == _TOO_MUCH_AT_ONCE
+        """Whether a smaller batch, or the same one later, may do."""
+        return not self.line and (self.for_now or bool(_TOO_MUCH.search(self.message)))
+
+    @property
+    def for_now(self) -> bool:
+        """Whether there is room for it when other batches have ended."""
+        return self.code == "token_limit_exceeded"
 
 
 @dataclass(frozen=True, slots=True)

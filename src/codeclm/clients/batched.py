@@ -28,7 +28,16 @@ from codeclm.clients.http import HttpClient
 from codeclm.clients.limited import turn
 from codeclm.clients.protocol import Layer
 from codeclm.clients.retrying import delay
-from codeclm.errors import CallFailed, CodecLMError, ConfigError, RateLimited, RejectedRequest, RunFailed, UnknownModel
+from codeclm.errors import (
+    CallFailed,
+    CodecLMError,
+    ConfigError,
+    EndpointDown,
+    RateLimited,
+    RejectedRequest,
+    RunFailed,
+    UnknownModel,
+)
 from codeclm.journal import call_key
 from codeclm.ledger import NOTHING
 from codeclm.records import Completion, Request
@@ -36,7 +45,8 @@ from codeclm.records import Completion, Request
 # What a provider may have forgotten about: a batch is over after a day, and is kept much longer.
 _FORGOTTEN_AFTER = 48 * 3600.0
 _LOOKS = 5  # at a batch that the provider says it does not know; it may be very new
-_MOST_REFUSALS = 3  # whole batches in a row
+_MOST_REFUSALS = 3  # of whole batches in a row
+_MOST_BARREN, _MANY_CALLS = 3, 10  # batches of so many calls in a row without an answer to any
 _LONGEST_HOLD = 600.0
 _SLOWER = 1.5  # from one look at a batch to the next
 _TURNS = 3  # of the event loop, in which nothing may happen before a batch is sent
@@ -56,7 +66,7 @@ class BatchQueue:
         self._added = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._refused = 0
+        self._refused = self._barren = 0
         self._hold = 0.0
         self._work: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -246,6 +256,7 @@ class BatchQueue:
         await collect(endpoint, batch, state)
         await file_unclaimed(endpoint, batch)
         self._close(batch)
+        self._doubt(batch)
 
     async def _create(self, record: BatchRecord) -> BatchState | None:
         """The new batch; None if it is certain that there is none and that there will be none."""
@@ -295,6 +306,18 @@ class BatchQueue:
                     ) from None
             await endpoint.sleep(delay(looks))
 
+    def _doubt(self, batch: OpenBatch) -> None:
+        """Raise EndpointDown when batch after batch, with many calls each, has given no answer at all."""
+        if batch.fruitful:
+            self._barren = 0
+        elif len(batch.record.calls) >= _MANY_CALLS:
+            self._barren += 1
+        if self._barren == _MOST_BARREN:
+            raise EndpointDown(
+                f"{self._endpoint.where}: {self._barren} batches in a row gave no answer to any of their calls. "
+                "Everything is kept: run again when the endpoint is in order."
+            )
+
     def _refuse_lines(self, batch: OpenBatch, state: BatchState) -> None:
         """A batch was refused before anything was done: some lines alone, or all that was in it."""
         wrong = {refusal.line: refusal for refusal in state.refusals if refusal.line}
@@ -310,13 +333,12 @@ class BatchQueue:
         """Wait, or send smaller batches from now on; raises RunFailed where neither has helped before."""
         self._refused += 1
         self._hold = min(_LONGEST_HOLD, 2.0**self._refused)
-        if any(refusal.too_much_at_once for refusal in refusals):
-            if self._batches:
-                self._room.clear()  # until another of ours has ended
-                return
-            self._room.set()
-            self.most_lines = max(1, lines // 2)
-        elif self._refused >= _MOST_REFUSALS:
+        self._room.set()
+        if any(refusal.for_now for refusal in refusals) and self._batches:
+            self._room.clear()  # until another of ours has ended
+        elif any(refusal.too_much_at_once for refusal in refusals) and lines > 1:
+            self.most_lines = lines // 2
+        elif not any(refusal.for_now for refusal in refusals) and self._refused >= _MOST_REFUSALS:
             reasons = "; ".join(f"{refusal.code} {refusal.message}".strip() for refusal in refusals[:3])
             raise RunFailed(
                 f"{self._endpoint.where}: {self._refused} batches in a row were refused as a whole: "

@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 import orjson
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from codeclm.simulator import api
 from codeclm.simulator.options import SimulatorOptions
@@ -124,15 +124,11 @@ class Batches:
         await self._hold("upload")
         if not request.content_type.startswith("multipart/"):
             raise api.BadRequest("Expected multipart/form-data.")
-        fields: dict[str, bytes] = {}
-        async for part in await request.multipart():
-            fields[getattr(part, "name", None) or ""] = bytes(await part.read())  # type: ignore[union-attr]
+        fields = await _form(request)
         if fields.get("purpose") != b"batch":
             raise api.BadRequest("Invalid value for 'purpose': expected batch.", param="purpose")
         if "file" not in fields:
             raise api.BadRequest("you must provide a file", param="file")
-        if len(fields["file"]) > MOST_BYTES:
-            raise api.BadRequest("File is too large.", param="file")
         file_id = self._store(fields["file"])
         return _json(_file_object(file_id, fields["file"]))
 
@@ -272,6 +268,23 @@ class Batches:
             self._held.add(phase)
             self.counts["held"] += 1
             await asyncio.Event().wait()
+
+
+async def _form(request: web.BaseRequest) -> dict[str, bytes]:
+    """The fields of a form, together no larger than a file may be."""
+    fields: dict[str, bytes] = {}
+    left = MOST_BYTES
+    async for part in await request.multipart():
+        if not isinstance(part, BodyPartReader):
+            raise api.BadRequest("Expected plain fields.")
+        chunks = []
+        while chunk := await part.read_chunk():
+            left -= len(chunk)
+            if left < 0:
+                raise api.BadRequest("File is too large.", param="file")
+            chunks.append(chunk)
+        fields[part.name or ""] = b"".join(chunks)
+    return fields
 
 
 def _lines(content: bytes) -> Iterator[Any]:
