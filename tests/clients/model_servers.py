@@ -65,15 +65,17 @@ class Server:
     def __post_init__(self) -> None:
         self.answered: list[tuple[float, str]] = []
         self.refused: list[float] = []
+        self.received: list[float] = []
         self.in_flight = self.peak = 0
         self._draws = random.Random(self.seed)
-        self._turns = asyncio.Semaphore(self.places or 1_000_000)
+        self.turns = asyncio.Semaphore(self.places or 1_000_000)
         self._window, self._in_window = -1, 0
 
     async def complete(self, request: Request) -> Completion:
         """One call: admitted or refused, then worked on."""
         loop = asyncio.get_running_loop()
         begun = loop.time()
+        self.received.append(begun)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
         try:
@@ -84,7 +86,7 @@ class Server:
                 self.refused.append(loop.time())
                 self._tell(told)
                 raise RateLimited("429", retry_after=wait if self.says_when else None)
-            async with self._turns:
+            async with self.turns:
                 seconds = self.latency(self._draws, request.stage) * (1 + self.batching * (self.in_flight - 1))
                 await asyncio.sleep(seconds)
             self._tell(told)
@@ -92,6 +94,10 @@ class Server:
             return Completion("yes", usage=Usage(10, 20), latency=loop.time() - begun)
         finally:
             self.in_flight -= 1
+
+    def again(self, failed: Request, anew: Request) -> bool:
+        """Nothing is recorded here."""
+        return False
 
     def _wait(self, now: float) -> float:
         if self._draws.random() < self.accidents:

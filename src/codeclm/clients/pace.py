@@ -8,8 +8,8 @@ method is told the time, in seconds that never go back. Calls are numbered by :m
   are paced at the rate of refilling, so that the refusal never happens.
 - A refusal stops all sending, since a refusal comes back within milliseconds and thousands could follow. Single calls
   are sent to see whether it is a limit. If they are refused too, nothing is sent until the endpoint's own time has
-  passed, and then at the rate that the refusals themselves tell (see refusals.py), which grows gently. If one is not,
-  it was an accident, and all go on.
+  passed, and then at the rate that the refusals themselves tell (see refusals.py), which grows gently. If two are not,
+  it was an accident, and all go on. Where many are refused all the same, sending at half the rate for a while tells.
 - Otherwise calls are free, only not in lumps: never at more than twice the rate at which replies come.
 
 Without a Retry-After no single wait is longer than 60 s, and neither is one with it for the calls that only wait along:
@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from codeclm.clients.rate_headers import Allowance, allowances
-from codeclm.clients.refusals import Refusals
+from codeclm.clients.refusals import Refusals, Trial
 
 LONGEST_HOLD = 60.0
 """Seconds after which a call is sent whatever was said."""
@@ -36,7 +36,7 @@ _GROWTH = 0.2  # of the rate, over as many seconds as it was observed for: the b
 _MOST_GROWTH = 0.05  # of the rate, per second
 _TOO_LOW = 1.5  # what the rate is raised by when it turns out that there was no limit at it
 _FAR_ABOVE = 10.0  # times what is sent: a rate so high bounds nothing
-_BLIND_GROWTH = 1.0  # of a rate that is only a careful start, per second
+_BLIND_GROWTH = 2.0  # of a rate that is only a careful start, per second
 _FELT = 1.0  # seconds after which a careful start that makes nobody wait is over
 _HINT_WAIT = 5.0  # seconds that a header alone can make a call wait
 _LIES = 3
@@ -44,6 +44,9 @@ _LUMP = 4  # calls that may go out at once
 _NOTICED = 0.001  # seconds of waiting from which on the rate learnt is what bounds the calls
 _LONGEST_GAP = 0.05  # seconds: fewer calls than this would make are no lump
 _SECONDS_OF_TOKENS = 10.0  # how much of the configured tokens may be saved up
+_SLOWER = 0.5  # of the rate, while it is tried whether that makes a difference
+_TRIAL_PAUSE = 10.0  # seconds, and so many times as long as a trial took, until the next one; doubled each time
+_PASSES = 2  # calls that must pass to make a refusal an accident
 _SHORTEST_CHECK, _LONGEST_CHECK = 0.01, 2.0
 
 
@@ -108,16 +111,22 @@ class Pace:
         self._hints: dict[str, _Hint] = {}
         self._refusals = Refusals()
         self._learnt: Bucket | None = None
+        self._rate_then = 0.0  # what it was when the limit was last met
         self._blind = False  # whether it is no more than a careful start
         self._eager = 1.0  # what growth is multiplied by: more when calls were taken for refused by mistake
         self._grown_at = -math.inf
         self._bound = False  # whether the rate learnt made the next call wait
         self._in_a_row = 0  # holds without a reply in between
         self._checking = 0  # how many more calls sent to find out must be refused to make it a limit
+        self._let_pass = 0  # how many were not
         self._probe: Sent | None = None
         self._asked_to_wait = 0.0
         self._fewest = math.inf  # in flight when a call was refused, since the last verdict
         self._crowd = 0.0  # the same when a limit was last met, while it may be one on how many are in flight
+        self._trial: Trial | None = None
+        self._slower: Bucket | None = None  # what bounds the calls of a trial
+        self._no_trial_until = -math.inf
+        self._trial_pause = _TRIAL_PAUSE
         self._gap = 0.0
         self._smooth = 0.0  # when the next call would be sent if all were evenly spaced
         self._times: deque[float] = deque(maxlen=50)
@@ -157,11 +166,14 @@ class Pace:
             verdict = self._probe.at + min(_LONGEST_CHECK, max(_SHORTEST_CHECK, 3 * self._refusals.round_trip))
             if now < verdict:
                 return verdict - now
-            self._accident(now)
-        lump = self._smooth - now - _LUMP * self._gap
+            self._passed(now)
+            if self._checking:
+                return configured
+        lump = self._smooth - now
         learnt = min(LONGEST_HOLD, self._learnt.wait(now)) if self._learnt else 0.0
         self._bound = self._bound or learnt > _NOTICED
-        return max(0.0, configured, learnt, lump if lump > 1e-9 else 0.0, self._hinted(now))
+        slower = self._slower.wait(now) if self._slower else 0.0
+        return max(0.0, configured, learnt, slower, lump if lump > 1e-9 else 0.0, self._hinted(now))
 
     def begun(self, now: float, in_flight: int, tokens: float = 0.0) -> Sent:
         """A call is sent, reckoned at ``tokens``; ``in_flight`` counts it."""
@@ -180,8 +192,8 @@ class Pace:
         self._grow(now)
         return sent
 
-    def answered(self, sent: Sent, now: float, tokens: float = 0.0) -> None:
-        """The call was worked on, and came to ``tokens``."""
+    def answered(self, sent: Sent, now: float, tokens: float = 0.0) -> int:
+        """The call was worked on, and came to ``tokens``. Returns what :meth:`refused` does."""
         self._in_a_row = 0
         for bucket in (self._tokens, self._hints["tokens"].bucket if "tokens" in self._hints else None):
             if bucket:
@@ -190,7 +202,8 @@ class Pace:
             if hint := self._hints.get(name):
                 hint.lies += 1
         if sent is self._probe:
-            self._accident(now)
+            self._passed(now)
+        return self._tried(now) if self._trial and self._trial.over(self._refusals.sent) else 0
 
     def failed(self, sent: Sent) -> None:
         """The call failed in a way that says nothing about limits."""
@@ -213,6 +226,7 @@ class Pace:
             return 0
         self._asked_to_wait = max(self._asked_to_wait, retry_after or 0.0)
         self._fewest = min(self._fewest, sent.in_flight)
+        self._try_slower(sent, now)
         if probing := sent is self._probe:
             self._probe = None
             self._checking -= 1
@@ -220,7 +234,7 @@ class Pace:
         if proved or self._refusals.crowded or self._expected(sent):
             return self._hold(sent, now)
         if not self._checking and self._refusals.suspicious:
-            self._checking = self._refusals.probes
+            self._checking, self._let_pass = self._refusals.probes, 0
         return 0
 
     def told(self, headers: Mapping[str, str], sent: Sent | None, now: float) -> None:
@@ -254,7 +268,7 @@ class Pace:
         return longest
 
     def _buckets(self, tokens: float) -> list[tuple[Bucket, float]]:
-        found = [(bucket, 1.0) for bucket in (self._requests, self._learnt) if bucket]
+        found = [(bucket, 1.0) for bucket in (self._requests, self._learnt, self._slower) if bucket]
         if self._tokens:
             found.append((self._tokens, tokens))
         return found + [(hint.bucket, 1.0 if name == "requests" else tokens) for name, hint in self._hints.items()]
@@ -264,7 +278,7 @@ class Pace:
         if self._learnt is None or self._refusals.doubtful:
             return False
         rate = self._refusals.rate_since(sent.number, sent.at)
-        return rate is not None and rate >= _SURE * self._learnt.rate
+        return rate is not None and rate >= _SURE * self._rate_then
 
     def _hold(self, sent: Sent, now: float) -> int:
         """A limit is met: wait as asked, and go on at the rate it leaves, or with fewer at once.
@@ -277,21 +291,56 @@ class Pace:
         self.held_until = now + min(seconds, LONGEST_HOLD)
         self._asked_to_wait = 0.0
         self._checking, self._probe = 0, None
-        fewest, self._fewest = self._fewest, math.inf
-        too_many = fewest >= _AS_MANY * self._crowd
-        self._crowd = fewest if too_many else math.inf
+        too_many = self._too_many(self._fewest)
         rate = None if too_many else self._refusals.rate
         known = self._learnt.rate if self._learnt else min(self._recent(now), 1 / self._refusals.round_trip)
         self._learnt = _steady(_BELOW * rate if rate else known / 2)
+        self._rate_then = self._learnt.rate
         self._blind = not rate
         self._eager = 1.0
         self._grown_at = now
-        return int(fewest) if too_many else 0
+        return too_many
 
-    def _accident(self, now: float) -> None:
-        """The call sent to find out was not refused."""
+    def _too_many(self, fewest: float) -> int:
+        """Whether the limit just met may be one on how many are in flight: then so many, else 0 from now on."""
+        self._fewest, self._trial, self._slower = math.inf, None, None
+        if fewest < _AS_MANY * self._crowd:
+            self._crowd = math.inf
+            return 0
+        self._crowd = fewest
+        return int(fewest)
+
+    def _try_slower(self, sent: Sent, now: float) -> None:
+        """Begin to try whether fewer are refused when fewer are sent, or count what is refused meanwhile."""
+        if self._trial:
+            self._trial.refused += sent.number > self._trial.first
+        elif now >= self._no_trial_until and (trial := self._refusals.trial(self._recent(now), now, self._fewest)):
+            self._trial, self._slower = trial, _steady(max(_SLOWER * trial.admitted, 1 / LONGEST_HOLD))
+
+    def _tried(self, now: float) -> int:
+        """The verdict of a trial: a limit, which is then kept to, or accidents, and all go on. Returns as _hold does."""
+        trial, self._trial, self._slower = self._trial, None, None
+        assert trial
+        self._refusals.forget()
+        if trial.limit:
+            self._trial_pause = _TRIAL_PAUSE
+            if too_many := self._too_many(trial.in_flight):
+                return too_many
+            self._learnt, self._rate_then, self._blind = _steady(_BELOW * trial.admitted), 0.0, False
+            self._eager, self._grown_at = 1.0, now
+            return 0
+        self._no_trial_until = now + max(self._trial_pause, _TRIAL_PAUSE * (now - trial.begun_at))
+        self._trial_pause *= 2
+        return 0
+
+    def _passed(self, now: float) -> None:
+        """A call sent to find out was not refused. One may have met the first of a full limit to come back: ask twice."""
+        self._probe = None
+        self._let_pass += 1
+        if self._let_pass < _PASSES:
+            return
         self._refusals.was_accident()
-        self._checking, self._probe, self._asked_to_wait, self._fewest = 0, None, 0.0, math.inf
+        self._checking, self._asked_to_wait, self._fewest = 0, 0.0, math.inf
         if self._learnt:
             self._learnt.rate *= _TOO_LOW
             self._eager *= 2
