@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from tests.conftest import Endpoint
 from tests.running import Finished, codeclm, manifest, rows, simulator_process, write_config
 
+from codeclm.clients.batch_api import BatchApi
 from codeclm.clients.http import HttpClient, Traits
 from codeclm.clients.secrets import Secrets, in_url
 from codeclm.config import ModelConfig
@@ -163,6 +164,17 @@ async def test_a_key_in_a_reply_is_cut_before_anyone_sees_it(
         assert (completion.text, completion.reasoning, completion.refusal) == ("a *** b", "c ***", "d ***")
 
 
+@pytest.mark.usefixtures("keys")
+async def test_a_key_in_what_a_batch_api_says_is_cut(endpoint: Endpoint, session: aiohttp.ClientSession) -> None:
+    config = ModelConfig(model="m", base_url=endpoint.base_url, api_key_env="CODECLM_TEST_KEY")
+    api = BatchApi(HttpClient(config, session, base_url=endpoint.base_url, name="strong", traits=Traits()))
+    said = {"code": KEY, "message": f"the key {KEY} is over its limit", "line": 1}
+    endpoint.answer({"id": f"batch-{KEY}", "status": "failed", "errors": {"data": [said]}})
+    state = await api.create("file-1", "token")
+    assert state.refusals[0].message == "the key *** is over its limit"
+    assert not leaks(repr(state))
+
+
 # A whole run
 
 
@@ -174,6 +186,9 @@ class _Echo(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))
+        if not self.path.endswith("/completions"):
+            self._send(404, f"not here, {self.headers['Authorization']} {' '.join(FORMS)}".encode())
+            return
         asked = json.loads(content)
         with self.server.lock:  # type: ignore[attr-defined]
             number = self.seen["calls"]
@@ -281,7 +296,7 @@ def test_a_run_against_a_server_that_repeats_keys_writes_none_of_them(
     config = config_of(tmp_path, base_url)
     done = codeclm("run", config, "--log", tmp_path / "log", *(["--json"] if json_events else []), env=VARIABLES)
     assert done.status == 0, done
-    assert seen["echoed"] > 100
+    assert seen["echoed"] > 50
     run = tmp_path / "run"
     assert any("***" in row["messages"][1]["content"] for row in rows(run / "examples.jsonl"))
     assert manifest(run)["faults"]["server"] > 0
@@ -295,15 +310,26 @@ def test_a_run_against_a_server_that_repeats_keys_writes_none_of_them(
     check_nothing_leaked(tmp_path, done, *later)
 
 
-@pytest.mark.parametrize("command", ["plan", "check"])
-def test_asking_beforehand_shows_no_key(command: str, server: tuple[str, Counter[str]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [["plan", "--probe", "2"], ["check"]], ids=["plan", "check"])
+def test_asking_beforehand_shows_no_key(command: list[str], server: tuple[str, Counter[str]], tmp_path: Path) -> None:
     base_url, seen = server
     seen.clear()
     config = config_of(tmp_path, base_url)
-    done = codeclm(command, config, env=VARIABLES)
+    done = [codeclm(*command, config, *options, env=VARIABLES) for options in ([], ["--json"])]
+    assert [found.status for found in done] == [0, 0], done
+    assert seen["echoed"]
+    check_nothing_leaked(tmp_path, *done)
+
+
+def test_a_server_without_batches_that_repeats_keys_shows_none(
+    server: tuple[str, Counter[str]], tmp_path: Path
+) -> None:
+    config = config_of(tmp_path, server[0])
+    done = codeclm("run", config, "--set=models.strong.batch=true", "--log", tmp_path / "log", env=VARIABLES)
+    assert done.status in (1, 2)
+    assert "batch: false" in done.error
     assert "Traceback" not in done.err
-    as_json = codeclm(command, config, "--json", env=VARIABLES)
-    check_nothing_leaked(tmp_path, done, as_json)
+    check_nothing_leaked(tmp_path, done)
 
 
 @pytest.mark.parametrize("status", [401, 403, 500, 200])

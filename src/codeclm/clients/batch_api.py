@@ -196,7 +196,7 @@ class BatchApi:
 
     def _object(self, content: bytes) -> Mapping[str, Any]:
         try:
-            value = _loads(content)
+            value = _loads(self.http.without_secrets(content))
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):

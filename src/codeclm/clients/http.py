@@ -258,6 +258,10 @@ class HttpClient:
         """The endpoint, for messages."""
         return f"models.{self.name} ({self.config.model} at {self.url})"
 
+    def without_secrets(self, content: bytes) -> bytes:
+        """A body that is no completion, without our secrets."""
+        return self._secrets.cut_from_reply(content.decode("utf-8", "replace")).encode()
+
     def clean(self, text: str) -> str:
         """The first of what a server said, without our secrets, however they are escaped in it."""
         if self._secrets:
