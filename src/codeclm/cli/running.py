@@ -15,9 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from codeclm import run_directory
-from codeclm.cli.display import Display, Style, emit
+from codeclm.cli.display import Display, Style, emit, printable
 from codeclm.cli.failures import say_failures
 from codeclm.cli.planned import planned_and_actual
+from codeclm.cli.spending import spent_line
 from codeclm.clients.calls import StopSwitch
 from codeclm.config import SIMULATOR, RunConfig
 from codeclm.errors import BudgetReached, Stopped
@@ -88,13 +89,14 @@ def say_result(result: RunResult, config: RunConfig, console: Console, *, retryi
     calls = sum(row["calls"] for row in manifest["calls"])
     tokens = sum(row["prompt_tokens"] + row["completion_tokens"] for row in manifest["calls"])
     first = manifest["kept_by_iteration"].get("1", 0)
+    spent = f"{printable(line)}.\n" if (line := spent_line(manifest)) else ""
     console.print(
         f"\n{kept} examples from {counts['instructions']} instructions "
         f"({counts['discarded']} discarded, {counts['failed']} failed, {counts['duplicate']} duplicates, "
         f"{counts['surplus']} beyond the size).\n"
         f"{first / kept:.0%} passed as first written; mean gap {manifest['mean_gap']:.1f} of 9. "
-        f"{calls:,} calls and {tokens:,} tokens since the run directory was made.\n\n"
-        f"In {_short(folder)}:",
+        f"{calls:,} calls and {tokens:,} tokens since the run directory was made.\n"
+        f"{spent}\nIn {_short(folder)}:",
         highlight=False,
         markup=False,
         soft_wrap=True,

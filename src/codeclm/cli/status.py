@@ -12,6 +12,7 @@ from rich.text import Text
 from codeclm import run_directory
 from codeclm.cli.display import emit, printable
 from codeclm.cli.planned import planned_and_actual
+from codeclm.cli.spending import spent_line
 from codeclm.errors import RunDirectoryError
 from codeclm.journal import as_row, recorded_totals, recovery
 
@@ -44,6 +45,8 @@ def print_status(folder: Path, *, json: bool) -> None:
     )
     if manifest.get("error"):
         console.print(printable(manifest["error"]), style="yellow", markup=False, highlight=False)
+    if spent := spent_line(manifest):
+        console.print(printable(spent), markup=False, highlight=False)
     for table in (_outcomes(manifest), _calls(manifest)):
         console.print(table)
     if planned := planned_and_actual(folder, manifest):
@@ -68,6 +71,8 @@ def _outcomes(manifest: dict[str, Any]) -> Table:
         rows.add_row(Text(f"kept at iteration {number}", style="dim"), Text(f"{count:,}"))
     for cause, count in manifest["failures_by_cause"].items():
         rows.add_row(Text(f"failures: {cause}", style="yellow"), Text(f"{count:,}"))
+    for cause, count in manifest.get("faults", {}).items():
+        rows.add_row(Text(f"failed attempts: {cause}", style="dim"), Text(f"{count:,}"))
     return rows
 
 
