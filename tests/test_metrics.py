@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.running import BUNDLED_SEEDS, codeclm, manifest, write_config
 
+from codeclm.clients.budget import Budget
+from codeclm.clients.calls import BatchUnderWay
 from codeclm.config import RunConfig
 from codeclm.config_files import from_mapping
 from codeclm.errors import ConfigError
 from codeclm.generate import generate
 from codeclm.journal import Journal
+from codeclm.ledger import Ledger
 from codeclm.metrics import served
+from codeclm.prices import Price
 from codeclm.progress import Progress
 from codeclm.records import Completion, Usage
 
@@ -78,6 +83,10 @@ async def test_a_run_is_scraped_while_it_works_and_its_server_ends_with_it(
     assert {phase for samples in seen for (name, labels), on in samples.items() if name == "codeclm_phase" and on
             for _, phase in labels} >= {"encode", "generate"}  # fmt: skip
     assert value(seen[-1], "codeclm_examples_wanted") == 8
+    assert value(seen[-1], "codeclm_limit", endpoint="strong") >= 4
+    assert value(seen[-1], "codeclm_outage_seconds", endpoint="target") == 0
+    assert value(seen[-1], "codeclm_spent_tokens") > 0
+    assert not any(name == "codeclm_spent_dollars" for name, _ in seen[-1])  # simulated models have no price
     with pytest.raises(aiohttp.ClientConnectorError):
         await scrape(scraper, port)
     assert threading.active_count() <= threads + 1  # the event loop's own pool at most
@@ -94,6 +103,11 @@ async def test_every_number_is_the_runs_own(scraper: aiohttp.ClientSession, jour
     progress.failures_by_cause.update(refused=6)
     progress.counts.update(kept=7, discarded=1)
     progress.phase = "generate"
+    progress.calls.parked = 9
+    progress.calls.batches["token"] = BatchUnderWay("m", 9, 0.0)
+    price = Price(Decimal(1), Decimal(2), "the test")
+    account = (ledger := Ledger(journal)).account(b"e", 'm"\n\\')
+    progress.budget = Budget(ledger, prices={account.endpoint: price})
     async with served(port, progress, journal):
         samples = await scrape(scraper, port)
         progress.calls.made = 30
@@ -112,6 +126,11 @@ async def test_every_number_is_the_runs_own(scraper: aiohttp.ClientSession, jour
     assert value(samples, "codeclm_retries_total", cause="server") == 1
     assert value(samples, "codeclm_failures_total", cause="refused") == 6
     assert value(samples, "codeclm_instructions_total", status="kept") == 7
+    assert value(samples, "codeclm_batches") == 1
+    assert value(samples, "codeclm_calls_in_batches") == 9
+    assert value(samples, "codeclm_requests") == 3
+    assert value(samples, "codeclm_spent_tokens") == 45
+    assert value(samples, "codeclm_spent_dollars") == pytest.approx((30 * 1 + 15 * 2) / 1e6)
     assert value(samples, "codeclm_phase", phase="generate") == 1
     assert value(samples, "codeclm_phase", phase="encode") == 0
     assert value(samples, "codeclm_run_seconds") >= 0

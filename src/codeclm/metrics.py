@@ -108,6 +108,14 @@ def _of_calls(calls: Calls) -> Iterator[Metric]:
     yield _counters("codeclm_failed_attempts", "Attempts of this process that failed.", "cause", calls.faults)
     yield _counters("codeclm_retries", "Attempts of this process sent again.", "cause", calls.retries)
     yield _gauge("codeclm_calls_in_flight", "Calls in flight now.", calls.in_flight)
+    limits = {name: gate.limit for name, gate in calls.gates.items()}
+    yield _gauges("codeclm_limit", "Calls that may be in flight now.", "endpoint", limits)
+    waiting = {name: gate.waiting for name, gate in calls.gates.items()}
+    yield _gauges("codeclm_calls_waiting", "Calls that wait for a place.", "endpoint", waiting)
+    outages = {name.removeprefix("models."): breaker.out_for for name, breaker in calls.breakers.items()}
+    yield _gauges("codeclm_outage_seconds", "For how long it has been out of order; 0: it works.", "endpoint", outages)
+    yield _gauge("codeclm_batches", "Batches under way at providers.", len(calls.batches))
+    yield _gauge("codeclm_calls_in_batches", "Calls that wait in or for a batch.", calls.parked)
 
 
 def _of_progress(progress: Progress) -> Iterator[Metric]:
