@@ -106,6 +106,14 @@ async def test_looks_at_a_batch_grow_rare(provider: Provider, start: Start) -> N
     await process.end()
 
 
+async def test_results_that_are_late_are_waited_for(provider: Provider, start: Start) -> None:
+    provider.late = 3
+    process = start()
+    assert len(await process.texts(1, 2)) == 2
+    assert (provider.sizes, provider.late) == ([2], 0)
+    await process.end()
+
+
 @pytest.mark.parametrize("status", ["expired", "cancelled", "completed"])
 async def test_what_a_batch_left_unanswered_goes_into_the_next(provider: Provider, start: Start, status: str) -> None:
     def end(rows: list[Row]) -> Outcome:

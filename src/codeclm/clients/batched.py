@@ -246,6 +246,11 @@ class BatchQueue:
             await endpoint.sleep(pause)
             pause = min(_SLOWER * pause, endpoint.times.longest_poll)
             state = await self._look(record)
+        for look in range(1, _LOOKS):
+            if state.files or not state.done:
+                break
+            await endpoint.sleep(delay(look))  # it has results, which are not there yet
+            state = await self._look(record)
         seconds = round(max(0.0, time.time() - record.made_at), 1)
         events.note("batch_ended", model=record.model, status=state.status, calls=len(batch.left), seconds=seconds)
         if state.status == "failed":

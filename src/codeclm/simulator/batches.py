@@ -48,6 +48,8 @@ class Batch:
     error_file: str | None = None
     errors: list[dict[str, Any]] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    expired: bool = False
+    """Whether there was no time for some of its lines."""
 
     def shown(self) -> dict[str, Any]:
         """The batch object of the API."""
@@ -196,7 +198,9 @@ class Batches:
         if files["failed"]:
             batch.error_file = self._store(bytes(files["failed"]))
         if batch.status == "in_progress":
-            batch.status = "completed"
+            batch.status = "expired" if batch.expired else "completed"
+        elif batch.status == "cancelling":
+            batch.status = "cancelled"
 
     async def _results(self, batch: Batch, lines: list[Any]) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Each line's result, in no particular order, and whether it was completed or failed."""
@@ -205,11 +209,10 @@ class Batches:
             if number % _LINES_AT_ONCE == 0:
                 await asyncio.sleep(0)
             result = {"id": f"line-{next(self._numbers)}", "custom_id": line["custom_id"]}
-            if batch.status in ("cancelling", "cancelled"):
-                batch.status = "cancelled"
+            if batch.status == "cancelling":
                 continue
             if self._random.random() < self._options.batch_expire:
-                batch.status = "expired"
+                batch.expired = True
                 yield "failed", result | {"response": None, "error": {"code": "batch_expired", "message": _TOO_LATE}}
                 continue
             if self._random.random() < self._options.batch_error:
