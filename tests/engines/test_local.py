@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclm.engines.local import map_ordered
+from codeclm.engines.local import AHEAD, map_ordered
 
 
 class Work:
@@ -75,7 +75,7 @@ def test_what_comes_out_depends_on_results_and_never_on_timing(
         async with aclosing(map_ordered(work, goal=goal, window=lambda: window)) as results:
             async for result in results:
                 consumed.append(result)
-                assert len(work.begun) <= min(result + window, max(wanted, used))
+                assert len(work.begun) <= min(result + AHEAD * window, max(wanted, used))
         assert len(consumed) >= min(wanted, used)
         return consumed
 
@@ -90,7 +90,8 @@ def test_closing_early_cancels_what_is_under_way_and_leaves_nothing(turns: list[
             for number in range(min(taken, len(turns))):
                 assert await anext(results) == number
         assert sorted(work.ended + work.cancelled) == work.begun
-        assert len(work.begun) <= taken + window
+        assert len(work.begun) - len(work.ended) <= window
+        assert len(work.begun) <= taken + AHEAD * window
         assert not _leftover()
 
     asyncio.run(run())
@@ -103,7 +104,8 @@ def test_an_error_ends_it_and_leaves_nothing(turns: list[int], window: int, fail
         with pytest.raises(ValueError, match=r"^\d+$") as caught:
             await _all(work, lambda: 30, window)
         assert caught.value.args[0] in failing
-        assert max(work.begun) < min(failing) + window
+        assert max(work.begun) < min(failing) + AHEAD * window
+        assert work.peak <= window + 1
         assert not _leftover()
 
     asyncio.run(run())
@@ -175,7 +177,7 @@ async def test_nothing_is_begun_for_a_goal_of_none() -> None:
     assert work.begun == []
 
 
-async def test_the_window_is_full_while_the_first_item_is_slow() -> None:
+async def test_a_slow_item_holds_up_none_of_the_others_until_they_are_far_ahead() -> None:
     gate, work = asyncio.Event(), Work([0])
 
     async def slow_first(number: int) -> int:
@@ -184,11 +186,11 @@ async def test_the_window_is_full_while_the_first_item_is_slow() -> None:
             await gate.wait()
         return result
 
-    results = map_ordered(slow_first, goal=lambda: 30, window=lambda: 5)
+    results = map_ordered(slow_first, goal=lambda: 100, window=lambda: 5)
     first = asyncio.ensure_future(anext(results))
-    for _ in range(10):
+    for _ in range(100):
         await asyncio.sleep(0)
-    assert work.begun == [0, 1, 2, 3, 4]
+    assert work.begun == list(range(5 * AHEAD))
     gate.set()
     assert await first == 0
     await results.aclose()

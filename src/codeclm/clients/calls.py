@@ -33,7 +33,8 @@ class BatchUnderWay:
 class Calls:
     """This process's calls since its start: ``made`` anew, or ``replayed`` from an earlier start's journal.
 
-    ``retries`` counts by cause what was sent again, ``faults`` every failed attempt.
+    ``retries`` counts by cause what was sent again, ``faults`` every failed attempt. ``resting`` calls wait until they
+    are sent again.
 
     ``retrying_failed`` says that questions whose recorded replies were of no use are asked anew.
 
@@ -47,6 +48,7 @@ class Calls:
     in_flight: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    resting: int = 0
     retrying_failed: bool = False
     retries: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)

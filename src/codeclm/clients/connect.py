@@ -84,8 +84,9 @@ class Connections:
         return self._layered(http, key, retries=config.retries)
 
     def capacity(self) -> int:
-        """How many calls all endpoints together take at once now."""
-        return sum(places.limit for places in self.places.values()) + len(self.queues) * _BATCH_CAPACITY
+        """How many calls there is room for now at all endpoints together, beside those that rest."""
+        limits = sum(gate.limit for gate in self.places.values())
+        return limits + len(self.queues) * _BATCH_CAPACITY + self.calls.resting
 
     async def close(self) -> None:
         """Wait for what the clients began by themselves to end, once the run stops."""

@@ -71,7 +71,15 @@ class Retrying(Layer):
                 self._faults.calls.retries[error.cause] += 1
                 model, seconds = self._faults.model, round(wait, 3)
                 events.note("sent_again", model=model, stage=request.stage, cause=error.cause, wait=seconds)
-                await self._sleep(wait)
+                await self._rest(wait)
+
+    async def _rest(self, seconds: float) -> None:
+        calls = self._faults.calls
+        calls.resting += 1
+        try:
+            await self._sleep(seconds)
+        finally:
+            calls.resting -= 1
 
     async def _wait(self, error: CallFailed, attempts: _Attempts) -> float | None:
         """Seconds until the call is worth another attempt; None when it is not, with ``error.fatal`` settled."""

@@ -9,22 +9,29 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+AHEAD = 8
+"""Windows that may be begun beyond the first item missing, so that one that takes long does not hold up the others."""
+
 
 async def map_ordered(
     work: Callable[[int], Awaitable[T]], *, goal: Callable[[], int], window: Callable[[], int]
 ) -> AsyncGenerator[T]:
-    """Yield ``work(0)``, ``work(1)``, … in order, with at most ``window()`` items begun and not yet yielded.
+    """Yield ``work(0)``, ``work(1)``, … in order, with at most ``window()`` items under way at once.
 
     No item is begun that is not below ``goal()``; the generator ends when that many were yielded. Both are asked again
-    after each item. The first error of any item is raised at once. Whoever stops early closes the generator, which
+    whenever an item ends. Ended items wait for those before them; ``AHEAD`` times the window bounds how many there are
+    of both. The first error of any item is raised at once. Whoever stops early closes the generator, which
     cancels what is under way.
     """
     under_way: deque[asyncio.Task[T]] = deque()
-    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    ended = asyncio.Event()
+    running, failed = 0, False
 
     def note(task: asyncio.Task[T]) -> None:
-        if not task.cancelled() and task.exception() and not failed.done():
-            failed.set_result(None)
+        nonlocal running, failed
+        running -= 1
+        failed = failed or bool(not task.cancelled() and task.exception())
+        ended.set()
 
     async def begin(number: int) -> T:
         return await work(number)
@@ -32,17 +39,20 @@ async def map_ordered(
     begun = yielded = 0
     try:
         while yielded < goal():
-            while begun < min(goal(), yielded + window()):
+            while running < window() and begun < min(goal(), yielded + AHEAD * window()):
                 task = asyncio.create_task(begin(begun))
                 task.add_done_callback(note)
                 under_way.append(task)
                 begun += 1
+                running += 1
             if not under_way[0].done():
-                await asyncio.wait((under_way[0], failed), return_when=asyncio.FIRST_COMPLETED)
-            if failed.done():
+                await ended.wait()
+                ended.clear()
+            if failed:
                 raise next(error for task in under_way if task.done() and (error := task.exception()))
-            yield under_way.popleft().result()
-            yielded += 1
+            if under_way[0].done():
+                yield under_way.popleft().result()
+                yielded += 1
     finally:
         for task in under_way:
             task.cancel()

@@ -1,0 +1,79 @@
+"""Measures what a kill costs: how many calls a run makes again after SIGKILL half-way.
+
+    python -m benchmarks.resume [--examples 65] [--at 1000] [--in-flight 64] [--repeats 5] [--json OUT]
+
+`codeclm run` is killed when the simulator, a process of its own, has counted so many calls, then run again to its end.
+Both models together have so many calls in flight. Printed are the calls in flight when it was killed, those made again
+(all that the server counted, less those in the journal at the end) and those of them that the server had answered, and
+whether the files are those of a run that was not killed. Ends with 1 where more than were in flight are made again.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks import peers, simulated
+from benchmarks.chaos import FILES
+
+LATENCY_S = 0.1
+
+
+def measure(folder: Path, unbroken: Path, *, examples: int, at: int, in_flight: int) -> dict[str, Any]:
+    """One run that is killed and resumed; ``unbroken`` is the directory of one that was not."""
+    with simulated.simulator(latency=LATENCY_S, latency_distribution="exponential") as base_url:
+        config = simulated.write_config(folder, base_url, size=examples, max_in_flight=in_flight // 2)
+        process = simulated.start(config)
+        seen: dict[str, Any] = {"calls": 0}
+        while process.poll() is None and seen["calls"] < at:
+            seen = simulated.stats(base_url)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        run = simulated.finish(config)
+        after = simulated.stats(base_url)
+    return {
+        "killed_at": seen["calls"],
+        "in_flight": seen["in_flight"],
+        "calls": simulated.recorded(run),
+        "made_again": after["calls"] - simulated.recorded(run),
+        "paid_twice": after["repeated"],
+        "examples": simulated.manifest(run)["examples"],
+        "same": all((run / name).read_bytes() == (unbroken / name).read_bytes() for name in FILES),
+    }
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="What a kill half-way costs.")
+    parser.add_argument("--examples", type=int, default=65)
+    parser.add_argument("--at", type=int, default=1000, help="the call at which it is killed")
+    parser.add_argument("--in-flight", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    args = parser.parse_args()
+    figures: dict[str, Any] = {"machine": peers.machine(), "latency_s": LATENCY_S, "runs": []}
+    print(figures["machine"])
+    with tempfile.TemporaryDirectory(prefix="resume-") as folder:
+        with simulated.simulator() as base_url:
+            unbroken = simulated.finish(simulated.write_config(Path(folder) / "unbroken", base_url, size=args.examples))
+        for number in range(args.repeats):
+            row = measure(
+                Path(folder) / str(number), unbroken, examples=args.examples, at=args.at, in_flight=args.in_flight
+            )
+            figures["runs"].append(row)
+            print(
+                f"killed at {row['killed_at']} of {row['calls']} calls with {row['in_flight']} in flight: "
+                f"{row['made_again']} made again, {row['paid_twice']} of them answered before; "
+                f"{row['examples']} examples, the same bytes: {'yes' if row['same'] else 'NO'}",
+                flush=True,
+            )
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    sys.exit(not all(row["same"] and row["made_again"] <= args.in_flight for row in figures["runs"]))
+
+
+if __name__ == "__main__":
+    main()
