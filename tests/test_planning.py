@@ -148,6 +148,7 @@ def test_a_probe_of_models_in_batch_mode_is_sent_live(tmp_path: Path, simulator:
     simulator.reset()
     made = planned(values, 1)
     assert simulator.stats()["by_prompt"]["decode"] == 1
+    assert not any(simulator.stats()["batches"].values())
     assert made.probed == 1
     assert made.estimate.seconds is not None
     assert made.estimate.seconds.point > 3600
