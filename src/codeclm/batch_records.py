@@ -59,20 +59,27 @@ def open_batches(journal: Journal, endpoint: bytes) -> list[BatchRecord]:
 
 
 def record(journal: Journal, batch: BatchRecord) -> None:
-    """File a batch that is about to be created. A call of an earlier batch belongs to this one from now on."""
+    """File a batch that is about to be created. A call of an earlier batch belongs to this one from now on.
+
+    It is on the disk itself when this returns: unlike a few calls, a whole batch is worth the wait, even to a power cut.
+    """
     made = (batch.token, batch.endpoint, batch.model, batch.input_file, batch.id, batch.made_at)
     calls = [
         (call.key, batch.token, call.stage, call.most.prompt_tokens, call.most.completion_tokens)
         for call in batch.calls
     ]
-    journal.execute(
-        ("INSERT INTO batches (token, endpoint, model, input_file, id, made_at) VALUES (?,?,?,?,?,?)", made),
-        *(
-            ("INSERT OR REPLACE INTO batch_calls (key, token, stage, prompt_tokens, completion_tokens) "
-             "VALUES (?,?,?,?,?)", call)
-            for call in calls
-        ),
-    )  # fmt: skip
+    journal.rows("PRAGMA synchronous = FULL")
+    try:
+        journal.execute(
+            ("INSERT INTO batches (token, endpoint, model, input_file, id, made_at) VALUES (?,?,?,?,?,?)", made),
+            *(
+                ("INSERT OR REPLACE INTO batch_calls (key, token, stage, prompt_tokens, completion_tokens) "
+                 "VALUES (?,?,?,?,?)", call)
+                for call in calls
+            ),
+        )  # fmt: skip
+    finally:
+        journal.rows("PRAGMA synchronous = NORMAL")
 
 
 def name(journal: Journal, token: str, batch_id: str) -> None:
