@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -152,7 +153,7 @@ def text_of_models(folder: Path) -> set[str]:
 
 
 def test_a_run_tells_what_happened_and_no_text_of_anyone(tmp_path: Path) -> None:
-    with simulator_process("rate_500=0.03", "rate_refused=0.02") as simulator:
+    with simulator_process("rate_500=0.05", "rate_refused=0.1") as simulator:
         config = write_config(tmp_path, simulator.base_url, size=6, method={"pool": 0}, max_in_flight=64)
         done = codeclm("run", config, "--log", tmp_path / "log")
         assert done.status == 0, done
@@ -191,3 +192,12 @@ def test_a_log_that_cannot_be_written_is_told_before_any_call_and_a_full_disk_at
     done = codeclm("run", config, "--log", "/dev/full")
     assert done.status == 0
     assert "lines could not be written" in done.error
+
+
+def test_every_event_is_in_the_docs() -> None:
+    root = Path(__file__).parents[1]
+    sources = "".join(path.read_text() for path in (root / "src").rglob("*.py"))
+    told = set(re.findall(r"events\.note\(\s*\"(\w+)\"", sources))
+    documented = (root / "docs" / "reliability.md").read_text()
+    assert {"run_started", "attempt_failed", "breaker_opened", "batch_sent"} <= told
+    assert not [event for event in told if f"`{event}`" not in documented]

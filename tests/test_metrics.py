@@ -135,6 +135,8 @@ async def test_every_number_is_the_runs_own(scraper: aiohttp.ClientSession, jour
     assert value(samples, "codeclm_phase", phase="encode") == 0
     assert value(samples, "codeclm_run_seconds") >= 0
     assert not any("text of a model" in str(key) for key in samples)
+    documented = (Path(__file__).parents[1] / "docs" / "reliability.md").read_text()
+    assert not [name for name, _ in samples if f"`{name}`" not in documented]
 
 
 async def test_only_this_machine_is_served(scraper: aiohttp.ClientSession, journal: Journal) -> None:
