@@ -52,14 +52,15 @@ def test_the_readme_commands_on_a_finished_run_run(tmp_path: Path) -> None:
     values = yaml.safe_load(text)
     from_mapping(values, folder=tmp_path)  # valid as it stands
     for name in ("strong", "target"):
-        values["models"][name] = {"model": name, "base_url": "simulator"}
+        price = {"input": 1, "output": 2}
+        values["models"][name] = {"model": name, "base_url": "simulator", "price": price}
     codeclm("init", tmp_path)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(values | {"size": 5}))
     commands = [
         line.split("#")[0].split()[1:]
-        for line in re.findall(r"^\$ (codeclm (?:run config\.yaml|status|export).*)$", README, re.MULTILINE)
+        for line in re.findall(r"^\$ (codeclm (?:check|plan|run config\.yaml|status|export).*)$", README, re.MULTILINE)
     ]
-    assert len(commands) == 5
+    assert len(commands) == 8
     for arguments in commands:
         done = codeclm(*[argument.replace("size=2000", "size=8") for argument in arguments], cwd=tmp_path)
         assert done.status == 0, done
