@@ -224,7 +224,10 @@ def _price(name: str, model: ModelConfig) -> Finding:
     if price is None:
         return Finding(name, "price", "warn", "not known, so dollars can't be told", f"{why_no_price(model)}.")
     return Finding(
-        name, "price", "ok", f"${price.input:f} in, ${price.output:f} out for a million tokens ({price.source})"
+        name,
+        "price",
+        "ok",
+        f"${price.input.normalize():f} in, ${price.output.normalize():f} out for a million tokens ({price.source})",
     )
 
 
