@@ -61,7 +61,7 @@ def open_batches(journal: Journal, endpoint: bytes) -> list[BatchRecord]:
 def record(journal: Journal, batch: BatchRecord) -> None:
     """File a batch that is about to be created. A call of an earlier batch belongs to this one from now on.
 
-    It is on the disk itself when this returns: unlike a few calls, a whole batch is worth the wait, even to a power cut.
+    It is on the disk itself when this returns, safe from a power cut too: a whole batch is worth the wait.
     """
     made = (batch.token, batch.endpoint, batch.model, batch.input_file, batch.id, batch.made_at)
     calls = [
