@@ -33,7 +33,6 @@ def open_journal(folder: Path) -> Journal:
             )
     journal = Journal(path)
     try:
-        journal.execute()  # nothing, in a transaction: is it ours to write?
         _require_whole(journal, counted)
     except BaseException:
         journal.close()
