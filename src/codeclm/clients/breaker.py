@@ -96,7 +96,6 @@ class Breaker:
         """Wait while the endpoint is out of order. Raises EndpointDown, or why the run stops."""
         while self.outage:
             async with self._examining:
-                self._stop.check()
                 if self.outage:
                     await self._stop.sleep(self._pause)
                     self._pause = min(2 * self._pause, LONGEST_PAUSE)
