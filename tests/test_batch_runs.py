@@ -55,7 +55,7 @@ def live(simulator: SimulatorProcess, tmp_path_factory: pytest.TempPathFactory) 
     return finished(configured(tmp_path_factory.mktemp("live"), simulator.base_url))
 
 
-@pytest.mark.parametrize("batched", [("judge",), ALL])
+@pytest.mark.parametrize("batched", [pytest.param(("judge",), marks=pytest.mark.slow), ALL])
 def test_a_run_in_batches_gives_the_bytes_of_the_live_run(
     simulator: SimulatorProcess, live: Path, tmp_path: Path, batched: tuple[str, ...]
 ) -> None:
@@ -104,6 +104,7 @@ def test_ctrl_c_leaves_a_batch_under_way_and_says_so(live: Path, tmp_path: Path)
     assert same_bytes([folder, live])
 
 
+@pytest.mark.slow
 def test_a_server_without_batches_is_told_with_the_remedy(tmp_path: Path) -> None:
     with simulator_process("batches=false") as simulator:
         done = codeclm("run", configured(tmp_path, simulator.base_url, "judge"))
