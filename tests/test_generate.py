@@ -145,9 +145,9 @@ def test_a_missing_api_key_variable_is_named_before_any_call(tmp_path: Path) -> 
 def test_slots_wanted_follow_the_outcomes_alone(tmp_path: Path) -> None:
     config = config_in(tmp_path, size=100)
     progress = Progress(100)
-    assert wanted_slots(progress, config) == 28  # half of 5 instructions kept, or a little more, until it is known better
+    assert wanted_slots(progress, config) == 28  # half of 5 instructions kept, until it is known better
     progress.slots, progress.counts["kept"] = 20, 20
-    assert wanted_slots(progress, config) == 69  # (20 + 10) / (20 + 4) a slot, or a little more: 49 for the missing 80
+    assert wanted_slots(progress, config) == 69  # (20 + 10) / (20 + 4) a slot and what is in doubt
     assert wanted_slots(progress, config, enough=70) == 70  # as many as sufficed the time before
     assert wanted_slots(progress, config, enough=20) == 69  # they did not suffice this time
     progress.counts["kept"] = 100

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclm.clients.http import HttpClient, Traits, retry_after, split_reasoning
+from codeclm.clients.secrets import Secrets
 from codeclm.config import ModelConfig
 from codeclm.errors import (
     AuthFailed,
@@ -454,7 +455,7 @@ def test_any_json_is_a_completion_or_malformed(message: Any, usage: Any, finish:
     body = {"choices": [{"message": message, "text": message, "finish_reason": finish}], "usage": usage}
     reader = HttpClient.__new__(HttpClient)
     reader.config, reader.url, reader.name = ModelConfig(model="m", base_url="simulator", api=api), "", ""
-    reader._secrets = ()
+    reader._secrets = Secrets()
     try:
         completion = reader._read(json.dumps(body).encode(), 0.0)
     except MalformedBody:
