@@ -37,13 +37,13 @@ _CAREFUL = 64  # and once settled, where a step would stay
 _DONE = 0.75  # a level is judged when calls that make up so much of its expected time have ended
 _CUT, _REGAIN = 0.75, 0.9  # of the calls in flight when the endpoint refused: what is left of them, and come back to
 _LATE_WEIGHT, _TOO_LATE = 0.05, 0.1  # of a share of calls without an answer in time
-_SHORTEST = 1.0  # seconds at a level at least: a limit on the rate shows in the meantime, before too much is refused
+_SHORTEST = 1.5  # seconds at a level at least: a limit on the rate shows in the meantime, before too much is refused
 _PAUSE, _LONGEST_PAUSE = 2.0, 300.0  # seconds between two trials of a settled limit, doubled from one to the other
 
 
 @dataclass(slots=True)
 class _Cohort:
-    """Calls begun at one level while the gate was full: the ``wanted`` first ones, or all of the first second."""
+    """Calls begun at one level while the gate was full: the ``wanted`` first ones, or all of the first moments."""
 
     wanted: int
     since: float = math.inf

@@ -100,7 +100,7 @@ class Gate:
             self._latency += (_SMOOTH if self._latency else 1.0) * (completion.latency - self._latency)
             too_many = self._pace.answered(sent, now, self._spent(completion, sent))
             self.concurrency.ended(sent.number, now, completion.latency, self.in_flight)
-            self._pace.even(self._latency, self.concurrency.limit)
+            self._pace.even(self._latency, self.in_flight)
         else:
             self.concurrency.ended(sent.number, now, None, self.in_flight)
             if isinstance(error, CallFailed) and _is_refusal(error):

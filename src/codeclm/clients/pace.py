@@ -203,7 +203,7 @@ class Pace:
                 hint.lies += 1
         if sent is self._probe:
             self._passed(now)
-        return self._tried(now) if self._trial and self._trial.over(self._refusals.sent) else 0
+        return self._tried(self._trial, now) if self._trial and self._trial.over(self._refusals.sent) else 0
 
     def failed(self, sent: Sent) -> None:
         """The call failed in a way that says nothing about limits."""
@@ -317,10 +317,9 @@ class Pace:
         elif now >= self._no_trial_until and (trial := self._refusals.trial(self._recent(now), now, self._fewest)):
             self._trial, self._slower = trial, _steady(max(_SLOWER * trial.admitted, 1 / LONGEST_HOLD))
 
-    def _tried(self, now: float) -> int:
-        """The verdict of a trial: a limit, which is then kept to, or accidents, and all go on. Returns as _hold does."""
-        trial, self._trial, self._slower = self._trial, None, None
-        assert trial
+    def _tried(self, trial: Trial, now: float) -> int:
+        """The verdict of a trial: a limit, which is kept to from now on, or accidents. Returns what _hold does."""
+        self._trial = self._slower = None
         self._refusals.forget()
         if trial.limit:
             self._trial_pause = _TRIAL_PAUSE
@@ -334,7 +333,7 @@ class Pace:
         return 0
 
     def _passed(self, now: float) -> None:
-        """A call sent to find out was not refused. One may have met the first of a full limit to come back: ask twice."""
+        """A call sent to find out was not refused. One may have met what came back just then: two have not."""
         self._probe = None
         self._let_pass += 1
         if self._let_pass < _PASSES:
