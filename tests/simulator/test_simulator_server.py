@@ -221,6 +221,17 @@ async def test_requests_beyond_the_rate_limit_are_told_when_to_come_back() -> No
     assert 15 < float(got[-1].headers["Retry-After"]) <= 20
 
 
+async def test_rate_limits_are_told_in_headers_unless_switched_off() -> None:
+    async with serving(SimulatorOptions(requests_per_minute=3)) as (_, post):
+        got = [await post(seed=seed) for seed in range(4)]
+    assert [one.headers["x-ratelimit-remaining-requests"] for one in got] == ["2", "1", "0", "0"]
+    assert {one.headers["x-ratelimit-limit-requests"] for one in got} == {"3"}
+    assert 55 < float(got[-1].headers["x-ratelimit-reset-requests"].removesuffix("s")) <= 60
+    for options in (SimulatorOptions(requests_per_minute=3, rate_headers=False), SimulatorOptions()):
+        async with serving(options) as (_, post):
+            assert not [name for name in (await post()).headers if "ratelimit" in name.lower()]
+
+
 async def test_calls_beyond_max_in_flight_wait_their_turn() -> None:
     async with serving(SimulatorOptions(max_in_flight=2, latency=0.02)) as (simulator, post):
         loop = asyncio.get_running_loop()
