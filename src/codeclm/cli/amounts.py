@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from codeclm.estimate import Range
+from codeclm.planning.estimate import Range
 
 
 def dollars(amount: Decimal) -> str:

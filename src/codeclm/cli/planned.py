@@ -14,8 +14,8 @@ from rich.text import Text
 
 from codeclm import run_directory
 from codeclm.cli.amounts import between, dollars, dollars_between
-from codeclm.estimate import Range
-from codeclm.evidence import role_of
+from codeclm.planning.estimate import Range
+from codeclm.planning.evidence import role_of
 from codeclm.prices import Price, cost
 from codeclm.records import Usage
 

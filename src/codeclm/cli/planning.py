@@ -14,8 +14,8 @@ from rich.text import Text
 from codeclm.cli.amounts import between, dollars, dollars_between, duration, short
 from codeclm.cli.display import emit, printable
 from codeclm.config import RunConfig
-from codeclm.estimate import Amount
-from codeclm.planning import Plan, as_values, plan
+from codeclm.planning.estimate import Amount
+from codeclm.planning.plan import Plan, as_values, plan
 from codeclm.progress import Progress
 
 _WIDE = 84  # columns from which tokens and all ranges have a place
