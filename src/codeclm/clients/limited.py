@@ -19,6 +19,7 @@ from itertools import count
 from codeclm import events
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.concurrency import Concurrency
+from codeclm.clients.overdue import Overdue
 from codeclm.clients.pace import Pace, Sent
 from codeclm.clients.protocol import Client, Layer
 from codeclm.config import ModelConfig
@@ -43,6 +44,7 @@ class Gate:
         self.concurrency = concurrency
         self.in_flight = 0
         self._pace = pace or Pace()
+        self._overdue = Overdue()
         self._waiting: list[tuple[int, int, asyncio.Future[Sent], str, float]] = []
         self._arrivals = count()
         self._timer: asyncio.TimerHandle | None = None
@@ -61,6 +63,11 @@ class Gate:
     def limit(self) -> int:
         """How many calls may be in flight now."""
         return self.concurrency.limit
+
+    @property
+    def busy(self) -> int:
+        """How many calls in flight take up the endpoint, as far as one can tell: those that hang do not."""
+        return self.in_flight - self._overdue.counted_out(self.limit)
 
     @property
     def waiting(self) -> int:
@@ -96,19 +103,21 @@ class Gate:
         """Give a place back, and tell how the call ended: well, with an error, or not begun at all."""
         now = asyncio.get_running_loop().time()
         too_many = 0
+        busy = self.busy
+        lost = self._overdue.ended(sent.number, completion.latency if completion else None)
         if completion:
             self._latency += (_SMOOTH if self._latency else 1.0) * (completion.latency - self._latency)
             too_many = self._pace.answered(sent, now, self._spent(completion, sent))
-            self.concurrency.ended(sent.number, now, completion.latency, self.in_flight)
+            self.concurrency.ended(sent.number, now, completion.latency, busy)
             self._pace.even(self._latency, self.in_flight)
         else:
-            self.concurrency.ended(sent.number, now, None, self.in_flight)
+            self.concurrency.ended(sent.number, now, None, busy)
             if isinstance(error, CallFailed) and _is_refusal(error):
                 too_many = self._pace.refused(sent, now, error.retry_after)
             else:
                 self._pace.failed(sent)
-                if isinstance(error, TimedOut):
-                    self.concurrency.timed_out(sent.at, now, self.in_flight)
+                if isinstance(error, TimedOut) and not lost:
+                    self.concurrency.timed_out(sent.at, now, busy)
         if not self._noted / 2 < self.limit < 2 * self._noted:
             self._noted = self.limit
             events.note("limit_changed", model=self._model, in_flight=self.limit)
@@ -138,17 +147,27 @@ class Gate:
         while waiting:
             _, _, place, stage, tokens = waiting[0]
             if not place.done():
-                if self.in_flight >= self.concurrency.limit:
-                    return
                 now = loop.time()
+                if self._is_full(now):
+                    if self._overdue.next is not None:
+                        self._come_back(loop, self._overdue.next)
+                    return
                 if nap := self._pace.wait(now):
                     self._come_back(loop, now + max(nap, _SHORTEST_NAP))
                     return
                 self.in_flight += 1
                 sent = self._pace.begun(now, self.in_flight, tokens)
-                self.concurrency.begun(sent.number, stage, now, self.in_flight)
+                self._overdue.begun(sent.number, stage, now)
+                self.concurrency.begun(sent.number, stage, now, self.busy)
                 place.set_result(sent)
             heapq.heappop(waiting)
+
+    def _is_full(self, now: float) -> bool:
+        if self.in_flight < self.concurrency.limit:
+            return False
+        for number in self._overdue.newly(now):
+            self.concurrency.ended(number, now, None, self.busy)  # it tells nothing of the others
+        return self.in_flight >= self.concurrency.ceiling or self.busy >= self.concurrency.limit
 
     def _come_back(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         if self._timer:
