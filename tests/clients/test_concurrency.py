@@ -60,6 +60,30 @@ def test_a_mix_that_turns_to_long_calls_is_not_taken_for_a_full_server(seed: int
     assert found.throughput(45) >= 0.85 * 100 / (2.2 / 3)
 
 
+def _level(concurrency: Concurrency, stages: list[str], seconds: dict[str, float], since: float) -> float:
+    """Fill the gate with these calls over and over until the limit changes; the time then."""
+    limit, number, now = concurrency.limit, int(since * 1e6), since
+    for _ in range(100):
+        for stage in stages:
+            number += 1
+            concurrency.begun(number, stage, now, limit)
+            now += seconds[stage]
+            concurrency.ended(number, now, seconds[stage], limit)
+            if concurrency.limit != limit:
+                return now
+    raise AssertionError("the limit stayed")
+
+
+def test_a_mix_that_changes_says_nothing_about_the_server() -> None:
+    concurrency = Concurrency(512)
+    seconds = {"short": 0.1, "long": 2.0}
+    now = _level(concurrency, ["short", "short", "short", "long"], seconds, 0.0)
+    now = _level(concurrency, ["long"], seconds, now)  # each takes as long as before
+    assert concurrency.limit == 16
+    _level(concurrency, ["short"], {"short": 0.2}, now)  # and here each takes twice as long
+    assert concurrency.limit < 16
+
+
 def test_latency_that_grows_with_the_batch_does_not_stop_growth_while_throughput_grows() -> None:
     found = _loaded(Server(fixed(1.0), batching=0.01), 60)
     assert found.throughput(30) >= 0.9 * 512 / (1 + 0.01 * 511)

@@ -168,6 +168,19 @@ def test_no_place_is_lost_whoever_is_cancelled_and_when(limit: int, steps: list[
     asyncio.run(run())
 
 
+async def test_a_place_handed_over_to_one_who_is_cancelled_just_then_is_handed_on() -> None:
+    gate = _gate(1)
+    first = await gate.enter(_request())
+    second, third = (asyncio.create_task(gate.enter(_request())) for _ in range(2))
+    await asyncio.sleep(0)
+    gate.leave(first)  # to the second, who does not know yet
+    second.cancel()
+    async with asyncio.timeout(1):
+        await third
+    assert second.cancelled()
+    assert gate.in_flight == 1
+
+
 async def test_whoever_waits_when_the_run_stops_is_told_at_once(
     endpoint: Endpoint, limited: MakeLimited, stop: StopSwitch
 ) -> None:

@@ -86,6 +86,17 @@ def test_tokens_per_minute_are_kept_to_by_what_calls_came_to() -> None:
     assert 0.95 * 18_000 <= spent <= 1.02 * 18_000
 
 
+def test_tokens_reckoned_too_high_come_back_when_the_reply_tells_its_own() -> None:
+    pace = Pace(tokens_per_minute=600)
+    sent = pace.begun(0.0, 1, tokens=500)
+    assert pace.wait(0.0) == pytest.approx(40)  # 100 may be saved up, 10 come in a second
+    pace.answered(sent, 0.0, tokens=110)
+    assert pace.wait(0.0) == pytest.approx(1)
+    sent = pace.begun(1.0, 1, tokens=500)
+    pace.refused(sent, 1.0, None)
+    assert pace.wait(1.0) == 0  # a refused call spends none
+
+
 def _headers(remaining: int, reset: str = "1s", limit: int = 100, kind: str = "requests") -> Mapping[str, str]:
     names = ("limit", "remaining", "reset")
     return {

@@ -167,7 +167,9 @@ class Concurrency:
             settled = max(trial, math.ceil(_ROOM * before * gain)) if self._growing else trial
             self._settle(now, min(settled, self.limit))
             return
-        self._usual = {stage: seconds / count for stage, (count, seconds) in cohort.latencies(now).items()}
+        fresh = {stage: seconds / count for stage, (count, seconds) in cohort.latencies(now).items()}
+        longer = cohort.level / before / gain if gain else 1.0  # also for the stages that had no call here
+        self._usual = {stage: longer * seconds for stage, seconds in self._usual.items()} | fresh
         self._base = cohort.level
         if self.limit < self.ceiling:
             self._before = self.limit
