@@ -82,6 +82,7 @@ def test_a_stage_has_a_measure_of_its_own_and_none_at_first() -> None:
     for number in range(1, 40):
         overdue.begun(number, "short", 0.0)
         overdue.ended(number, 0.1)
+        assert number >= 20 or overdue.next is None
     overdue.begun(40, "short", 0.0)
     assert overdue.newly(0.9) == []
     assert overdue.next == 1.0
