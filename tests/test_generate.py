@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.running import BUNDLED_SEEDS, SEEDS_175, manifest, rows
+from tests.running import BUNDLED_SEEDS, SEEDS_175, manifest, rows, same_bytes
 
 import codeclm
+from codeclm.clients.calls import StopSwitch
 from codeclm.config import RunConfig
 from codeclm.config_files import from_mapping
-from codeclm.errors import ConfigError, RunDirectoryError, RunFailed
-from codeclm.generate import wanted_slots
+from codeclm.errors import ConfigError, RunDirectoryError, RunFailed, Stopped
+from codeclm.generate import generate, wanted_slots
+from codeclm.pipeline import run_slot
 from codeclm.progress import Progress
+from codeclm.records import Slot, SlotResult
 from codeclm.simulator.models import DEFAULT_TARGET
 
 SIMULATED = {name: {"model": name, "base_url": "simulator"} for name in ("strong", "target")}
@@ -152,3 +156,37 @@ def test_slots_wanted_follow_the_outcomes_alone(tmp_path: Path) -> None:
     assert wanted_slots(progress, config, enough=20) == 69  # they did not suffice this time
     progress.counts["kept"] = 100
     assert wanted_slots(progress, config) == 20
+
+
+async def test_a_slot_that_is_cut_short_is_not_made_up_for_by_those_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slots are begun on the expectation that half of all instructions are kept; here nearly all are."""
+
+    def config(name: str) -> RunConfig:
+        return config_in(tmp_path, run_dir=name, seed=5, method={"threshold": 0, "iterations": 1, "pool": 12})
+
+    whole = await generate(config("whole"))
+    stop, others = StopSwitch(), list[Slot]()
+    ended = asyncio.Event()
+
+    async def cut_short(slot: Slot, **rest: Any) -> SlotResult:
+        if slot.index == 0:
+            await ended.wait()
+            stop.press()
+            stop.check()
+        result = await run_slot(slot, **rest)
+        others.append(slot)
+        if len(others) == 5:
+            ended.set()
+        return result
+
+    monkeypatch.setattr("codeclm.generate.run_slot", cut_short)
+    with pytest.raises(Stopped):
+        await generate(config("cut"), stop=stop)
+    monkeypatch.undo()
+    assert (manifest(tmp_path / "cut")["state"], manifest(tmp_path / "cut")["counts"]["kept"]) == ("stopped", 20)
+    assert "not complete" in (tmp_path / "cut" / "README.md").read_text()
+    assert not same_bytes([whole.run_dir, tmp_path / "cut"])
+    await generate(config("cut"))
+    assert same_bytes([whole.run_dir, tmp_path / "cut"])

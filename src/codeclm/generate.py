@@ -35,7 +35,7 @@ from codeclm.metrics import served
 from codeclm.output import Output
 from codeclm.pipeline import Models, run_slot
 from codeclm.pool import Known, Pool, encode_seeds, mix
-from codeclm.prices import price_of, why_no_price
+from codeclm.prices import Price, dearer, price_of, why_no_price
 from codeclm.progress import Progress
 from codeclm.records import Metadata, Outcome, Seed, SlotResult
 from codeclm.select import Selector
@@ -105,7 +105,11 @@ def budget_of(config: RunConfig, journal: Journal) -> Budget:
         unknown = [f"models.{name}: {why}." for name, model in models.items() if (why := why_no_price(model))]
         if unknown:
             raise ConfigError(f"`budget.usd` needs the price of every model. {' '.join(unknown)}")
-    prices = {endpoint_key(model): price for model in models.values() if (price := price_of(model))}
+    prices: dict[bytes, Price] = {}
+    for model in models.values():
+        if price := price_of(model):
+            key = endpoint_key(model)
+            prices[key] = dearer(price, prices.get(key, price))  # one model live and in batches has one account
     return Budget(Ledger(journal), config.budget, prices)
 
 
@@ -174,9 +178,9 @@ class _Run:
                 # An earlier, longer run may have left more examples than this one came to.
                 if self.progress.phase != "connect" and self.progress.kept >= self.progress.published:
                     with suppress(OutputError):  # what went wrong first is what to tell
-                        self._publish(output)
+                        self._publish(output, "stopped")
                 raise
-            self._publish(output)
+            self._publish(output, "complete")
 
     async def _pool(self, models: Models, output: Output) -> Pool:
         self.progress.phase = "encode"
@@ -237,6 +241,7 @@ class _Run:
         def goal() -> int:
             return begun if stop.pressed else wanted_slots(progress, config, self.enough)
 
+        cut_short = False
         selector = Selector(size=config.size, near_duplicates=config.method.near_duplicates)
         async with aclosing(map_ordered(work, goal=goal, window=self._window)) as results:
             with selector:
@@ -244,7 +249,9 @@ class _Run:
                 async for result in results:
                     if result:
                         self._consume(result, selector, output)
-        if progress.kept < config.size:
+                    # Those after a slot that is missing may fill the size, but not with what a whole run keeps.
+                    cut_short = cut_short or (result is None and progress.kept < config.size)
+        if cut_short or progress.kept < config.size:
             stop.check()
 
     def _consume(self, result: SlotResult, selector: Selector, output: Output) -> None:
@@ -279,15 +286,14 @@ class _Run:
             self.progress.failures_by_cause[outcome.failure.cause] += 1
         output.add(outcome)
 
-    def _publish(self, output: Output) -> None:
-        """Put the files in place, and beside them what is made from them."""
+    def _publish(self, output: Output, state: str) -> None:
+        """Put the files in place, and beside them what is made from them by a run in ``state``."""
         self.progress.phase = "write"
         output.publish()
         self.progress.published = self.progress.kept
         examples = self.folder / run_directory.EXAMPLES
         if find_spec("pyarrow"):
             write_parquet(self.folder / run_directory.EXAMPLES_PARQUET, run_directory.read_rows(examples))
-        state = "complete" if self.progress.kept == self.progress.size else "stopped"
         card = dataset_card(self._manifest(state), run_directory.read_rows(examples))
         run_directory.write(self.folder / run_directory.CARD, card.encode())
 

@@ -39,6 +39,12 @@ def cost(price: Price, usage: Usage) -> Decimal:
         return (price.input * usage.prompt_tokens + price.output * usage.completion_tokens) / _MILLION
 
 
+def dearer(one: Price, other: Price) -> Price:
+    """The most that either charges."""
+    source = one.source if one.source == other.source else f"the dearer of: {one.source}; {other.source}"
+    return Price(max(one.input, other.input), max(one.output, other.output), source)
+
+
 def price_of(model: ModelConfig) -> Price | None:
     """What the model's endpoint charges; None where nobody said."""
     found = _found(model)

@@ -26,7 +26,7 @@ from codeclm.clients.retrying import Retrying
 from codeclm.config import BudgetConfig, ModelConfig
 from codeclm.journal import Journal, endpoint_key
 from codeclm.ledger import Ledger
-from codeclm.records import Completion, Message, Request
+from codeclm.records import Completion, Message, Request, Usage
 
 Row = dict[str, Any]
 
@@ -198,6 +198,13 @@ class Process:
         self.client = Journaled(
             retrying, journal=self.journal, endpoint=self.key, model="target", calls=self.calls, stop=self.stop
         )
+
+    async def live(self, tokens: int) -> Completion:
+        """A live call that may take so many tokens, and takes none."""
+        most = Usage(tokens)
+        await self.budget.admit(self.account, most)
+        self.budget.release(self.account, most, Usage())
+        return Completion("live")
 
     async def ask(self, *texts: object) -> list[Completion | BaseException]:
         """The answers to these texts, asked for at once; errors in their places."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.clients.batch_provider import Fault, Outcome, Process, Provider, Row, bad, failed, good
 
 from codeclm.batch_records import BatchCall, BatchRecord, open_batches, record
+from codeclm.clients.batch_endpoint import Times
 from codeclm.errors import (
     AuthFailed,
     BudgetReached,
@@ -386,6 +387,25 @@ async def test_answers_that_nobody_asks_for_again_are_filed_under_their_stage(pr
     await again.end()
 
 
+async def test_a_live_call_that_waits_for_what_unclaimed_answers_leave_of_the_budget_gets_it(
+    provider: Provider, start: Start
+) -> None:
+    provider.open = False
+    process = start(max_tokens=100, budget={"tokens": 2000})
+    asking = await begun(process, *range(5), until=lambda: provider.count("GET /batches/") > 3)
+    await process.end()
+    await asking
+    provider.open = True
+    again = start(max_tokens=100, budget={"tokens": 2000})
+    live = again.calls.under_way[b"live"] = asyncio.create_task(again.live(500))
+    live.add_done_callback(again.calls.ended(b"live"))
+    assert again.budget.waiting == 0
+    async with asyncio.timeout(20):
+        await live
+    assert again.account.charged == Usage(15, 10)
+    await again.end()
+
+
 async def test_an_answer_asked_for_in_the_very_turn_in_which_it_is_filed_is_filed_once(
     provider: Provider, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -478,6 +498,20 @@ async def test_calls_that_do_not_fit_the_budget_wait_until_others_have_cost_less
     assert len(await process.texts(*range(5))) == 5
     assert provider.sizes == [2, 2, 1]
     assert process.account.charged == Usage(15, 10)
+    await process.end()
+
+
+async def test_a_full_batch_that_does_not_fit_the_budget_is_not_tried_without_a_pause(
+    provider: Provider, start: Start
+) -> None:
+    process = start(max_tokens=100, budget={"tokens": 1000})
+    process.queue.most_lines = 2
+    provider.open = False
+    asking = await begun(process, *range(5), until=lambda: provider.count("GET /batches/") > 10)
+    assert process.time.slept.count(0.0) < process.time.slept.count(Times().quiet) + 5
+    assert provider.sizes == [2]
+    provider.open = True
+    assert len(await asking) == 5
     await process.end()
 
 

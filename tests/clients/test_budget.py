@@ -21,8 +21,9 @@ from codeclm.clients.budget import Budget, Budgeted
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.http import HttpClient, Traits
 from codeclm.clients.journaled import Journaled
-from codeclm.config import BudgetConfig, ModelConfig
+from codeclm.config import BudgetConfig, ModelConfig, ModelsConfig, PriceConfig, RunConfig
 from codeclm.errors import BudgetReached, CallFailed, Stopped
+from codeclm.generate import budget_of
 from codeclm.journal import Journal, endpoint_key
 from codeclm.ledger import Ledger
 from codeclm.prices import Price, cost
@@ -305,6 +306,74 @@ class TestOneEndpoint:
         endpoint.gate.set()
         done = await asyncio.gather(*calls, return_exceptions=True)
         assert [type(result).__name__ for result in done] == ["Completion", "CancelledError", "Completion"]
+
+    async def test_a_run_that_stops_sends_none_of_the_calls_that_wait_for_room(
+        self, endpoint: Endpoint, budgeted: Callable[..., tuple[Budgeted, Budget]]
+    ) -> None:
+        client, budget = budgeted(tokens=500)
+        endpoint.gate.clear()
+        calls = [asyncio.create_task(client.complete(request(name))) for name in "abc"]
+        await endpoint.wait_for(1)
+        assert budget.waiting == 2
+        budget.close(Stopped("enough"))
+        endpoint.gate.set()
+        done = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(result).__name__ for result in done] == ["Completion", "Stopped", "Stopped"]
+        assert len(endpoint.received) == 1
+
+    async def test_a_call_woken_in_the_moment_of_the_stop_is_not_sent(
+        self, endpoint: Endpoint, budgeted: Callable[..., tuple[Budgeted, Budget]]
+    ) -> None:
+        client, budget = budgeted(tokens=500)
+        account, most = next(iter(budget.ledger.accounts.values())), Usage(300, 100)
+        await budget.admit(account, most)
+        waiting = asyncio.create_task(client.complete(request("a")))
+        while not budget.waiting:  # noqa: ASYNC110 (what is waited for is another task)
+            await asyncio.sleep(0)
+        budget.release(account, most, Usage())
+        budget.close(Stopped("enough"))
+        with pytest.raises(Stopped):
+            await waiting
+        assert endpoint.received == []
+
+    async def test_a_reservation_that_cannot_be_written_is_given_back(
+        self, endpoint: Endpoint, budgeted: Callable[..., tuple[Budgeted, Budget]], journal: Journal
+    ) -> None:
+        client, budget = budgeted(tokens=500)
+        journal.rows("PRAGMA query_only = ON")
+        done = await asyncio.gather(*(client.complete(request(name)) for name in "ab"), return_exceptions=True)
+        assert [type(result).__name__ for result in done] == ["JournalError", "JournalError"]
+        journal.rows("PRAGMA query_only = OFF")
+        assert (budget.tokens, endpoint.received) == (0, [])
+
+
+async def test_room_that_only_an_uncollected_batch_could_leave_is_not_waited_for(journal: Journal) -> None:
+    budget = Budget(Ledger(journal), BudgetConfig(tokens=1000))
+    account = budget.ledger.account(b"e", "m")
+    budget.adopt(b"e", Usage(500, 100))
+    with pytest.raises(BudgetReached):
+        await budget.admit(account, Usage(300, 200))
+    budget.collects(b"e")
+    waiting = asyncio.create_task(budget.admit(account, Usage(300, 200)))
+    while not budget.waiting:  # noqa: ASYNC110 (what is waited for is another task)
+        await asyncio.sleep(0)
+    budget.settle(b"e", Usage(500, 100), Usage(10, 10))
+    await waiting
+
+
+def test_a_model_both_live_and_in_batches_counts_at_the_dearer_price(
+    journal: Journal, model: Callable[..., ModelConfig]
+) -> None:
+    def priced(usd_in: int, usd_out: int, **settings: Any) -> ModelConfig:
+        return model(price=PriceConfig(input=Decimal(usd_in), output=Decimal(usd_out)), **settings)
+
+    strong, judge, target = priced(4, 8), priced(2, 9, batch=True), priced(1, 1, model="t")
+    models = ModelsConfig(strong=strong, target=target, judge=judge)
+    config = RunConfig(seeds=Path("s"), size=1, run_dir=Path("r"), models=models)
+    found = budget_of(config, journal).prices
+    assert endpoint_key(strong) == endpoint_key(judge)
+    assert found[endpoint_key(strong)] == Price(Decimal(4), Decimal(9), "config")
+    assert found[endpoint_key(target)].input == 1
 
 
 async def test_a_batch_is_reserved_by_its_own_record_and_settled_later(journal: Journal) -> None:

@@ -56,6 +56,7 @@ class BatchEndpoint:
     def open_batches(self) -> list[BatchRecord]:
         """The batches that an earlier process left under way, their calls reserved in the budget."""
         records = open_batches(self.journal, self.key)
+        self.budget.collects(self.key)
         adopt(self.budget, records, self.key)
         return records
 

@@ -126,7 +126,9 @@ async def file_unclaimed(endpoint: BatchEndpoint, batch: OpenBatch) -> None:
 
     Those that were claimed in the meantime are filed as well when this returns.
     """
-    while batch.arrived and not endpoint.calls.all_parked:
+    calls = endpoint.calls
+    # Live calls that wait for room in the budget may wait for what these answers leave of it.
+    while batch.arrived and len(calls.under_way) > calls.parked + endpoint.budget.waiting:
         await endpoint.sleep(endpoint.times.quiet)
     # From here to the flush nothing else runs: whoever asks next finds the answer in the journal.
     for key, (call, completion) in batch.arrived.items():

@@ -192,6 +192,8 @@ class BatchQueue:
                 if self._pending and len(views) == 1 and endpoint.calls.all_parked:
                     first = min(self._pending.values(), key=lambda parked: parked.turn)
                     raise endpoint.budget.reached(endpoint.key, endpoint.api.http.most(first.request))
+                if len(self._pending) >= self.most_lines:  # a full batch is always due
+                    await endpoint.sleep(endpoint.times.quiet)
                 return
             view.calls = len(made)
             input_file = await endpoint.insist(partial(endpoint.api.upload, lines, f"codeclm-{token}.jsonl"))

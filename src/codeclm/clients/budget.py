@@ -16,7 +16,7 @@ from decimal import Decimal
 from codeclm.clients.http import HttpClient
 from codeclm.clients.protocol import Layer
 from codeclm.config import BudgetConfig
-from codeclm.errors import BudgetReached, CallFailed
+from codeclm.errors import BudgetReached, CallFailed, CodecLMError
 from codeclm.ledger import NOTHING, Account, Ledger
 from codeclm.prices import Price, cost
 from codeclm.records import Completion, Request, Usage
@@ -47,7 +47,8 @@ class Budget:
         self.ledger = ledger
         self.prices = prices or {}
         self._limited = any(limit is not None for limit in (limits.usd, limits.calls, limits.tokens))
-        self._under_way = 0
+        self._collected: set[bytes] = set()
+        self._closed: CodecLMError | None = None
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -66,6 +67,11 @@ class Budget:
         return self._usd(_at_most)
 
     @property
+    def waiting(self) -> int:
+        """How many live requests wait for room."""
+        return sum(not room.done() for room in self._waiting)
+
+    @property
     def all_priced(self) -> bool:
         """Whether the price of every endpoint is known."""
         return all(endpoint in self.prices for endpoint in self.ledger.accounts)
@@ -73,13 +79,16 @@ class Budget:
     async def admit(self, account: Account, most: Usage) -> None:
         """Reserve a live request, waiting while others in flight may leave room for it.
 
-        Returns when the reservation is on disk. Raises BudgetReached when nothing under way can make it fit.
+        Returns when the reservation is on disk. Raises BudgetReached when nothing under way can make it fit, and why
+        the run stops when that comes first.
         """
         queue = self._waiting.append
         while self._lacks(account, most):
-            if not self._under_way or self._lacks(account, most, spent=_spent):
+            if not self._more_will_end() or self._lacks(account, most, spent=_spent):
                 self._let_the_next_see()
                 raise self.reached(account.endpoint, most)
+            if self._closed:
+                raise self._closed
             room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             queue(room)
             queue = self._waiting.appendleft  # seen and found too little: still the first in line
@@ -88,13 +97,25 @@ class Budget:
             except asyncio.CancelledError:
                 self._let_the_next_see()
                 raise
+            if self._closed:
+                raise self._closed
         self._let_the_next_see()
         account.requests += 1
         account.in_flight.add(most)
-        self._under_way += 1
-        written = self.ledger.write(account)
-        if self._limited:
-            await asyncio.shield(written)
+        if self._limited:  # else it is written when the next request ends: that costs no transaction of its own
+            try:
+                await asyncio.shield(self.ledger.write(account))
+            except BaseException:
+                self.release(account, most, NOTHING)  # it is not sent
+                raise
+
+    def close(self, reason: CodecLMError) -> None:
+        """Raise ``reason`` in every request that waits for room, now or later: a run that stops sends no more."""
+        self._closed = self._closed or reason
+        waiting, self._waiting = self._waiting, deque()
+        for room in waiting:
+            if not room.done():
+                room.set_exception(self._closed)
 
     def release(self, account: Account, most: Usage, usage: Usage | None) -> None:
         """A live request is over and cost ``usage``; None where nobody can tell."""
@@ -114,7 +135,10 @@ class Budget:
     def adopt(self, endpoint: bytes, most: Usage) -> None:
         """Count a request in a batch that an earlier process submitted."""
         self.ledger.accounts[endpoint].batched.add(most)
-        self._under_way += 1
+
+    def collects(self, endpoint: bytes) -> None:
+        """The results of the endpoint's batches are collected from now on, so its reservations will end."""
+        self._collected.add(endpoint)
 
     def settle(self, endpoint: bytes, most: Usage, usage: Usage | None) -> None:
         """A request of a batch is over and cost ``usage``; None where nobody can tell."""
@@ -140,9 +164,15 @@ class Budget:
 
     def _settled(self, account: Account, most: Usage, usage: Usage | None) -> None:
         account.charge(most, usage)
-        self._under_way -= 1
         self.ledger.write(account)
         self._let_the_next_see()
+
+    def _more_will_end(self) -> bool:
+        """Whether anything is under way that ends in this process: batches that nobody collects do not."""
+        return any(
+            account.in_flight.requests or (account.batched.requests and account.endpoint in self._collected)
+            for account in self.ledger.accounts.values()
+        )
 
     def _let_the_next_see(self) -> None:
         """Wake the first in line; whoever is woken wakes the next, or goes back to the front."""

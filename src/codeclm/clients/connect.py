@@ -65,6 +65,7 @@ class Connections:
 
         Raises ConfigError for a missing environment variable and CallFailed when the endpoint can't be used.
         """
+        self.stop.when_pressed(self.budget.close)
         http = HttpClient(config, self.session, base_url=base_url, name=name, traits=Traits())
         key = endpoint_key(config)
         asked = traits_key(config)
