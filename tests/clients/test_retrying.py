@@ -37,8 +37,8 @@ class Setup:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
-    def client(self, retries: int, *, tolerated: int = 0) -> Retrying:
-        return Retrying(self._http, retries=retries, sleep=self.sleep, faults=self.faults, tolerated=tolerated)
+    def client(self, retries: int) -> Retrying:
+        return Retrying(self._http, retries=retries, sleep=self.sleep, faults=self.faults)
 
 
 @pytest.fixture
@@ -144,9 +144,7 @@ async def test_refusals_for_the_rate_use_up_no_attempt_of_another_kind(endpoint:
     assert setup.calls.faults == {"rate": 3, "timeout": 1, "server": 1}
 
 
-async def test_failed_attempts_are_in_the_ledger_for_good(
-    endpoint: Endpoint, setup: Setup, journal: Journal
-) -> None:
+async def test_failed_attempts_are_in_the_ledger_for_good(endpoint: Endpoint, setup: Setup, journal: Journal) -> None:
     endpoint.answer({}, 500).then({}, 429).then({}, 500).then(endpoint.chat("at last"))
     await setup.client(retries=5).complete(REQUEST)
     await asyncio.sleep(0)  # written with the commit of this turn at the latest
@@ -172,21 +170,16 @@ async def test_a_server_that_asks_for_hours_is_not_waited_for(endpoint: Endpoint
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-async def test_a_fatal_error_is_fatal_once_so_many_came_in_a_row(endpoint: Endpoint, setup: Setup, status: int) -> None:
-    endpoint.answer({}, status).then({}, status).then(endpoint.chat("fine")).then({}, status)
-    client = setup.client(0, tolerated=2)
-    seen = []
-    for _ in range(6):
-        try:
-            seen.append((await client.complete(REQUEST)).text)
-        except CallFailed as error:
-            seen.append(str(error.fatal))
-    assert seen == ["False", "False", "fine", "False", "False", "True"]
+async def test_without_a_breaker_what_no_waiting_mends_is_fatal(endpoint: Endpoint, setup: Setup, status: int) -> None:
+    endpoint.answer({}, status)
+    with pytest.raises(CallFailed) as caught:
+        await setup.client(5).complete(REQUEST)
+    assert caught.value.fatal
 
 
 async def test_an_empty_account_is_fatal_at_once(endpoint: Endpoint, setup: Setup) -> None:
     endpoint.answer({"error": {"code": "insufficient_quota"}}, 429)
-    client = setup.client(5, tolerated=9)
+    client = setup.client(5)
     with pytest.raises(QuotaExhausted) as caught:
         await client.complete(REQUEST)
     assert caught.value.fatal

@@ -29,9 +29,8 @@ class Retrying(Layer):
     """Retries what is retriable up to ``retries`` times, after growing delays with jitter or as the server asked.
 
     Attempts that failed because the endpoint was out of order, by the ``breaker``'s word, are not the call's own and
-    use none of them up; refusals for the rate and other failures are counted apart. A fatal error ends the run if the
-    breaker finds that the endpoint is the reason; without a breaker, once ``tolerated`` others came in a row before it,
-    for an endpoint that was good a moment ago may refuse one prompt with a 403.
+    use none of them up; refusals for the rate and other failures are counted apart. An error that no waiting mends is
+    fatal, which ends the run, unless the breaker finds that it is this one prompt's: forbidden with a 403, say.
     """
 
     def __init__(
@@ -42,15 +41,12 @@ class Retrying(Layer):
         sleep: Callable[[float], Awaitable[None]],
         faults: Faults,
         breaker: Breaker | None = None,
-        tolerated: int = 0,
     ) -> None:
         super().__init__(inner)
         self._retries = retries
         self._sleep = sleep
         self._faults = faults
         self._breaker = breaker
-        self._tolerated = tolerated
-        self._fatal_in_a_row = 0
 
     async def complete(self, request: Request) -> Completion:
         """The first completion, or the last error with the number of attempts it took."""
@@ -58,7 +54,6 @@ class Retrying(Layer):
         while True:
             try:
                 completion = await self.inner.complete(request)
-                self._fatal_in_a_row = 0
                 if cut_early(completion, self.max_tokens):  # a completion like others, but a failed attempt as well
                     self._faults.count(Truncated.cause, stage=request.stage, attempt=request.attempt + 1)
                 return completion
@@ -84,23 +79,15 @@ class Retrying(Layer):
     async def _wait(self, error: CallFailed, attempts: _Attempts) -> float | None:
         """Seconds until the call is worth another attempt; None when it is not, with ``error.fatal`` settled."""
         last = not attempts.worth_another(error)
-        if self._breaker is None:
-            if last:
-                self._doubt(error)
-        elif await self._breaker.at_fault(error, last=last):
-            if error.retriable and attempts.outages < _MOST_OUTAGES:
-                attempts.forgive(error)
-                return delay(attempts.outages)
-            error.fatal = not error.retriable
-            return None
-        else:
+        if self._breaker:
+            if await self._breaker.at_fault(error, last=last):
+                if error.retriable and attempts.outages < _MOST_OUTAGES:
+                    attempts.forgive(error)
+                    return delay(attempts.outages)
+                error.fatal = not error.retriable
+                return None
             error.fatal = isinstance(error, QuotaExhausted)
         return None if last else delay(attempts.own.total(), error.retry_after)
-
-    def _doubt(self, error: CallFailed) -> None:
-        if error.fatal and not isinstance(error, QuotaExhausted):
-            self._fatal_in_a_row += 1
-            error.fatal = self._fatal_in_a_row > self._tolerated
 
 
 @dataclass(slots=True)
