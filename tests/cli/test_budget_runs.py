@@ -61,6 +61,17 @@ def test_a_budget_in_calls_is_kept_to_the_call(tmp_path: Path, simulator: Simula
     assert simulator.stats()["calls"] == 100
 
 
+def test_a_budget_too_small_for_a_first_call_ends_the_run_before_there_is_a_file_to_name(
+    tmp_path: Path, simulator: SimulatorProcess
+) -> None:
+    config = write_config(tmp_path, simulator.base_url, budget={"tokens": 10})
+    simulator.reset()
+    done = codeclm("run", config)
+    assert done.status == 3, done
+    assert "there are no examples yet" in " ".join((done.out + done.err).split())
+    assert simulator.stats()["calls"] == 0
+
+
 def test_dollars_need_the_price_of_every_model(tmp_path: Path, simulator: SimulatorProcess) -> None:
     config = write_config(tmp_path, simulator.base_url, budget={"usd": 1})
     simulator.reset()

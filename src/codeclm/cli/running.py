@@ -40,8 +40,9 @@ def run_in_terminal(config: RunConfig, *, json: bool, retry_failed: bool = False
             result = asyncio.run(_run(config, display, retry_failed=retry_failed))
         except (Stopped, BudgetReached):
             made = (run_directory.read_manifest(config.run_dir) or {}).get("examples", 0)
-            where = _short(config.run_dir / run_directory.EXAMPLES)
-            display.say(f"Stopped: {made} examples are in {where}, and every call that ended is recorded.")
+            path = config.run_dir / run_directory.EXAMPLES
+            found = f"{made} examples are in {_short(path)}" if path.exists() else "there are no examples yet"
+            display.say(f"Stopped: {found}, and every call that ended is recorded.")
             if display.batches:
                 goes_on = "1 batch goes" if display.batches == 1 else f"{display.batches} batches go"
                 display.say(f"{goes_on} on at the provider. The next run collects what is paid for there.")
