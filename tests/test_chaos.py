@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.running import SEEDS_175, codeclm, manifest, rows, simulator_process, write_config
+from tests.running import BUNDLED_SEEDS, SEEDS_175, codeclm, manifest, rows, simulator_process, write_config
+
+from codeclm.config import RunConfig
+from codeclm.config_files import from_mapping
+from codeclm.generate import generate
+from codeclm.simulator import SimulatorOptions
+from codeclm.simulator.server import Simulator
 
 OUTPUTS = ("examples.jsonl", "preferences.jsonl", "discarded.jsonl", "failures.jsonl", "metadata.jsonl")
 FAULTS = {
@@ -57,6 +64,31 @@ def test_faults_of_every_kind_change_nothing(tmp_path: Path) -> None:
     with simulator_process(*faulty(retry_after=0.01)) as chaotic:
         folder = run_through(config_of(tmp_path / "chaos", chaotic.base_url, timeout=2, **settings))
         check(folder, expected, chaotic.stats())
+
+
+async def test_a_server_that_dies_and_comes_back_fails_no_item_and_changes_no_byte(tmp_path: Path) -> None:
+    def config(name: str, base_url: str) -> RunConfig:
+        # Not one attempt to spare: what the outage breaks must not count.
+        models = {model: {"model": model, "base_url": base_url, "retries": 0} for model in ("strong", "target")}
+        values = {"seeds": str(BUNDLED_SEEDS), "size": 12, "run_dir": name, "models": models, "method": {"pool": 25}}
+        return from_mapping(values, folder=tmp_path)
+
+    async with Simulator(SimulatorOptions(die_after=150)) as dying, Simulator() as other:
+        calm = await generate(config("calm", other.base_url))
+        running = asyncio.create_task(generate(config("run", dying.base_url)))
+        await dying.dead.wait()
+        await dying.stop()
+        back = Simulator()
+        await back.start(int(dying.base_url.split(":")[-1].removesuffix("/v1")))
+        try:
+            result = await running
+        finally:
+            await back.stop()
+        assert back.stats()["calls"] > 50
+    assert result.manifest["faults"]["connection"] > 0
+    for name in OUTPUTS:
+        assert (result.run_dir / name).read_bytes() == (calm.run_dir / name).read_bytes()
+    assert rows(result.run_dir / "failures.jsonl") == []
 
 
 @pytest.mark.slow

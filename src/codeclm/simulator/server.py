@@ -79,7 +79,7 @@ class Simulator:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
-        elif self._dying is not None:
+        elif self._dying not in (None, asyncio.current_task()):
             await self._dying
 
     def stats(self) -> dict[str, Any]:
