@@ -316,3 +316,21 @@ async def test_a_refusal_that_lists_what_is_valid_costs_no_parameter_that_is(
     async with TestServer(app) as server:
         client = await _connect(connections(), _strong(str(server.make_url("/v1"))))
     assert _traits(client) == Traits(seed=False, response_format="json_schema")
+
+
+async def test_of_two_keys_to_one_model_the_bad_one_ends_the_run_whatever_the_good_one_is_told(
+    endpoint: Endpoint, connections: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOD_KEY", "good")
+    monkeypatch.setenv("BAD_KEY", "bad")
+    shared = connections()
+    good = await _connect(shared, _strong(endpoint.base_url, api_key_env="GOOD_KEY"))
+    bad = await _connect(shared, _strong(endpoint.base_url, api_key_env="BAD_KEY"))
+    await good.complete(Request((Message("user", "a"),), 0.0))
+    assert endpoint.received[-1].headers["Authorization"] == "Bearer good"
+    endpoint.answer({"error": "no such key"}, 401)
+    with pytest.raises(AuthFailed) as failed:
+        await bad.complete(Request((Message("user", "b"),), 0.0))
+    assert [received.headers["Authorization"] for received in endpoint.received[-2:]] == ["Bearer bad"] * 2
+    assert failed.value.fatal
+    assert shared.stop.pressed

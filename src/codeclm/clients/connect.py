@@ -57,7 +57,7 @@ class Connections:
     calls: Calls
     budget: Budget
     places: dict[tuple[str, str], Gate] = field(default_factory=dict)
-    breakers: dict[tuple[str, str], Breaker] = field(default_factory=dict)
+    breakers: dict[tuple[str, ...], Breaker] = field(default_factory=dict)
     queues: dict[bytes, BatchQueue] = field(default_factory=dict)
 
     async def connect(self, config: ModelConfig, *, name: str, base_url: str) -> Client:
@@ -126,15 +126,18 @@ class Connections:
 
     def _breaker(self, http: HttpClient, client: Client, faults: Faults) -> Breaker:
         """The breaker of an endpoint's model, whose exam is the handshake's plain question, asked by ``client``."""
-        known = self.breakers.get((http.url, http.config.model))
+        # An exam taken with one key tells nothing of another.
+        config = http.config
+        place = (http.url, config.model, config.api_key_env or "", repr(sorted(config.headers.items())))
+        known = self.breakers.get(place)
         if known is None:
             samples = count(_FIRST_EXAM)
 
             def exam() -> Awaitable[Completion]:
                 return client.complete(replace(_plain_probe(), sample=next(samples)))
 
-            known = Breaker(f"models.{http.name}", exam, config=http.config, stop=self.stop, faults=faults)
-            self.breakers[http.url, http.config.model] = known
+            known = Breaker(f"models.{http.name}", exam, config=config, stop=self.stop, faults=faults)
+            self.breakers[place] = known
             self.calls.breakers[f"models.{http.name}"] = known
         return known
 
