@@ -174,12 +174,12 @@ class HttpClient:
 
     def most(self, request: Request) -> Usage:
         """The most tokens a request may be charged: no tokenizer makes more tokens of a text than it has bytes."""
-        texts = [message.content for message in request.messages]
+        texts, schema = [message.content for message in request.messages], 0
         if self.config.api == "completions":
             texts.append(self.config.template)
         if request.schema:
-            texts.append(json.dumps(request.schema.schema))
-        return Usage(sum(map(_bytes, texts)) + _TEMPLATE_TOKENS, self.config.max_tokens)
+            schema = len(orjson.dumps(request.schema.schema))
+        return Usage(sum(map(_bytes, texts)) + schema + _TEMPLATE_TOKENS, self.config.max_tokens)
 
     def body(self, request: Request) -> dict[str, Any]:
         """The request's JSON body, as this endpoint wants it."""
