@@ -12,7 +12,7 @@ from codeclm import run_directory
 INSTALL = "pip install 'codeclm[charts]'"
 
 # What the charts are written in; it is drawn the same whichever other versions the renderer knows.
-_VEGA_LITE = "6.1"
+VEGA_LITE = "6.1"
 _SCALE = 2.0  # pixels of the PNG for one of the SVG
 
 
@@ -47,8 +47,8 @@ def draw_as(name: str, folder: Path, chart: Callable[[], Any]) -> tuple[Path, Pa
     except ModuleNotFoundError as missing:
         raise MissingCharts(f"{missing.name} is not installed") from None
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
-    run_directory.write(png, vl_convert.vegalite_to_png(spec, vl_version=_VEGA_LITE, scale=_SCALE))
-    run_directory.write(svg, vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE).encode())
+    run_directory.write(png, vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE, scale=_SCALE))
+    run_directory.write(svg, vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE).encode())
     return png, svg
 
 

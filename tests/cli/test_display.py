@@ -8,7 +8,7 @@ import time
 import pytest
 from rich.console import Console
 
-from codeclm.cli.amounts import duration
+from codeclm.amounts import duration
 from codeclm.cli.display import Rates, event, line, panel
 from codeclm.clients.calls import BatchUnderWay
 from codeclm.progress import Progress

@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from codeclm.cli.amounts import dollars, short
+from codeclm.amounts import dollars, short
 from codeclm.cli.display import Display, Style, emit, printable, say
 from codeclm.cli.running import stop_on_signals
 from codeclm.comparing.pictures import draw

@@ -23,8 +23,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from codeclm.amounts import duration
 from codeclm.cli import endpoints
-from codeclm.cli.amounts import duration
 from codeclm.progress import Progress
 
 Style = Literal["panel", "lines", "json"]

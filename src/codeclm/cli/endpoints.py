@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from codeclm.cli.amounts import dollars, duration
+from codeclm.amounts import dollars, duration
 from codeclm.clients.budget import Budget
 from codeclm.clients.calls import Calls
 

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from codeclm import run_directory
-from codeclm.cli.amounts import between, dollars, dollars_between
+from codeclm.amounts import dollars
+from codeclm.cli.ranges import between, dollars_between
 from codeclm.planning.estimate import Range
 from codeclm.prices import Price, cost
 from codeclm.records import Usage

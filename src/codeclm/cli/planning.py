@@ -11,8 +11,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from codeclm.cli.amounts import between, dollars, dollars_between, duration, short
+from codeclm.amounts import dollars, duration, short
 from codeclm.cli.display import emit, printable
+from codeclm.cli.ranges import between, dollars_between
 from codeclm.config import RunConfig
 from codeclm.planning.estimate import Amount
 from codeclm.planning.plan import Plan, as_values, plan

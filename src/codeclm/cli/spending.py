@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from codeclm.cli.amounts import dollars
+from codeclm.amounts import dollars
 from codeclm.journal import CallTotal
 from codeclm.prices import Price, cost, dearer
 from codeclm.records import Usage

@@ -23,8 +23,8 @@ from rich.table import Table
 from rich.text import Text
 
 from codeclm import run_directory
+from codeclm.amounts import duration
 from codeclm.cli import snippets
-from codeclm.cli.amounts import duration
 from codeclm.cli.display import Style, emit, printable, say
 from codeclm.cli.endings import FAILED, INTERRUPTED
 from codeclm.config import RunConfig

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from codeclm.planning.estimate import Range
-
 
 def dollars(amount: Decimal) -> str:
     """Dollars with as many digits as say something."""
@@ -16,11 +14,6 @@ def dollars(amount: Decimal) -> str:
     if amount < Decimal("0.0001"):
         return "<$0.0001"
     return f"${amount:.2f}" if amount >= Decimal("0.1") else f"${amount:.2g}"
-
-
-def between(found: Range[int]) -> str:
-    """A range of counts; one number where it is certain."""
-    return f"{found.point:,}" if found.low == found.high else f"{short(found.low)}–{short(found.high)}"
 
 
 def short(count: int) -> str:
@@ -40,8 +33,3 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def dollars_between(found: Range[Decimal]) -> str:
-    """A range of dollars."""
-    return f"{dollars(found.low)}–{dollars(found.high).removeprefix('$')}"

@@ -1,0 +1,1 @@
+"""A run as one page to send to a colleague: report.html."""
