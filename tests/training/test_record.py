@@ -70,7 +70,7 @@ def test_another_training_is_refused_by_name(out: Path, same: Any, model: Path) 
     with pytest.raises(RunDirectoryError, match="`seed` was 0 and is 1"):
         check_same(out, same(seed=1))
     (model / "model.safetensors").write_bytes(b"others!")
-    with pytest.raises(RunDirectoryError, match="`model_sha256`"):
+    with pytest.raises(RunDirectoryError, match="`model_content`"):
         check_same(out, same())
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from codeclm import run_directory
@@ -22,7 +21,7 @@ from codeclm.aligning.training_run import Trained, train
 from codeclm.asking import below
 from codeclm.config import RunConfig
 from codeclm.config_files import load
-from codeclm.config_models import ModelConfig
+from codeclm.config_models import ModelConfig, ServeConfig
 from codeclm.errors import ConfigError, RunDirectoryError, RunFailed
 from codeclm.evaluating.benchmarks import Benchmark
 from codeclm.evaluating.evaluate import Asked, Evaluated, evaluate
@@ -95,8 +94,8 @@ def name_of(number: int) -> str:
     return f"round-{number}" if number else START
 
 
-def check(config: RunConfig) -> None:
-    """Raise ConfigError where a target can't be trained and served in turns."""
+def check(config: RunConfig) -> ServeConfig:
+    """How the target is served. Raises ConfigError where it can't be trained and served in turns."""
     serve = config.models.target.serve
     if serve is None:
         raise ConfigError(
@@ -108,6 +107,7 @@ def check(config: RunConfig) -> None:
             f"models.target.serve.engine: {serve.engine} serves files that can't be trained further. `align` takes "
             f"{' or '.join(_TRAINABLE)}, with the model's weights as a folder or by name."
         )
+    return serve
 
 
 async def align(
@@ -118,11 +118,11 @@ async def align(
     Raises ConfigError where the target can't be trained and served, RunDirectoryError where a folder is another run's,
     RunFailed where the first round comes to nothing or a training fails, and what ends any run.
     """
-    check(config)
+    serve = check(config)
     stop, watching = stop or Interruption(), watching or Watching()
     with run_directory.made_and_alone(config.run_dir):
         _check_size(config)
-        work = _Work(config, aim, stop, watching)
+        work = _Work(config, aim, serve, stop, watching)
         rounds = [await work.start()]
         work.tell(rounds[0])
         for number in range(1, aim.rounds + 1):
@@ -162,6 +162,7 @@ class _Work:
 
     config: RunConfig
     aim: Aim
+    serve: ServeConfig
     stop: Interruption
     watching: Watching
 
@@ -183,7 +184,7 @@ class _Work:
         what = "pairs" if self.config.training.objective == "dpo" else "examples"
         self.watching.say(f"training on {trained_on:,} {what}")
         trained = await train(
-            folder / TRAINING, self._start_model, folder / "model", stop=self.stop.switch(), say=self.watching.say
+            folder / TRAINING, self.serve.model, folder / "model", stop=self.stop.switch(), say=self.watching.say
         )
         tuned = self._tuned(number)
         evaluated = await self._evaluated(name_of(number), tuned)
@@ -232,16 +233,6 @@ class _Work:
 
     def _tuned(self, number: int) -> ModelConfig:
         """What a round trained, as a model that is served where the target was."""
-        target = self.config.models.target
-        assert target.serve is not None  # noqa: S101 - checked before anything else
-        serve = with_weights(target.serve.model_copy(update={"model": str(self._model_folder(number))}))
-        return target.model_copy(update={"model": name_of(number), "serve": serve})
-
-    def _model_folder(self, number: int) -> Path:
-        return self.config.run_dir / name_of(number) / "model"
-
-    @property
-    def _start_model(self) -> str:
-        serve = self.config.models.target.serve
-        assert serve is not None  # noqa: S101 - checked before anything else
-        return serve.model
+        folder = self.config.run_dir / name_of(number) / "model"
+        serve = with_weights(self.serve.model_copy(update={"model": str(folder)}))
+        return self.config.models.target.model_copy(update={"model": name_of(number), "serve": serve})

@@ -1,7 +1,7 @@
 """What a round trains on: its own examples and those of the rounds before it, each instruction once.
 
 Every round trains the start model anew on all of them. So nothing of an earlier round is forgotten, and no adapter is
-put on another. Rows are kept byte for byte, in the rounds' order.
+put on another. Rows are kept byte for byte, in the rounds' order, but for those that people edited or dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import orjson
 
 from codeclm import run_directory
 from codeclm.config import RunConfig
-from codeclm.dataset.outcomes import last_text, outcome_from_row
+from codeclm.dataset.outcomes import last_text, outcome_from_row, preference_row, row_line
+from codeclm.edits import Applied, edited_lines, read_edits
 from codeclm.select import Selector
 
 
@@ -27,16 +28,25 @@ def gather(rounds: Sequence[Path], folder: Path, config: RunConfig) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     run_directory.write_config(folder, config)
     examples: list[bytes] = []
-    left_out: set[str] = set()
+    pairs: dict[str, bytes] = {}  # another than is in the file; empty: none
     with Selector(size=sys.maxsize, near_duplicates=config.method.near_duplicates) as selector:
-        for line in _lines(rounds, run_directory.EXAMPLES):
-            row = orjson.loads(line)
-            if selector.repeats(f"example {row['id']}", last_text(outcome_from_row(row))):
-                left_out.add(row["id"])
-            else:
+        for folder_of_round in rounds:
+            applied = Applied()
+            for line in edited_lines(folder_of_round, read_edits(folder_of_round), applied):
+                row = orjson.loads(line)
+                outcome = outcome_from_row(row)
+                if selector.repeats(f"example {outcome.id}", last_text(outcome)):
+                    pairs[outcome.id] = b""
+                    continue
                 examples.append(line)
+                if outcome.id in applied.edited_ids:
+                    pair = preference_row(outcome)
+                    pairs[outcome.id] = row_line(pair) if pair else b""
+            pairs |= dict.fromkeys(applied.dropped_ids, b"")
     preferences = [
-        line for line in _lines(rounds, run_directory.PREFERENCES) if orjson.loads(line)["id"] not in left_out
+        pair
+        for line in _lines(rounds, run_directory.PREFERENCES)
+        if (pair := pairs.get(orjson.loads(line)["id"], line))
     ]
     run_directory.write(folder / run_directory.EXAMPLES, b"".join(examples))
     run_directory.write(folder / run_directory.PREFERENCES, b"".join(preferences))

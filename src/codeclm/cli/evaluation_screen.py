@@ -100,8 +100,12 @@ def _paired(test: Row) -> str:
     low, high = test["interval"]
     return (
         f"{names}, on the {test['items']} items scored for both: CRR {100 * test['difference']:+.1f} points "
-        f"(95 % interval {100 * low:+.1f} to {100 * high:+.1f}), p = {test['p']:.3f}."
+        f"(95 % interval {100 * low:+.1f} to {100 * high:+.1f}), {_p(test['p'])}."
     )
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
 def _leaning(row: Row) -> Iterator[str]:

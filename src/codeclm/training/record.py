@@ -7,7 +7,6 @@ setting is what it needs. The file is written whole.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from codeclm.config_training import Objective, TrainingConfig
 from codeclm.errors import RunDirectoryError
 from codeclm.training import checkpoints
 from codeclm.training.data import TrainingData
+from codeclm.weights import digest
 
 RECORD: Final = "training.json"
 
@@ -58,7 +58,7 @@ def identity(model: str, data: TrainingData, settings: TrainingConfig, seed: int
         chosen["chat_template"] = run_directory.sha256(settings.chat_template)
     return {
         "model": model,
-        "model_sha256": _content(Path(model)),
+        "model_content": digest(Path(model)) if Path(model).is_dir() else None,
         "data": data.path.name,
         "data_sha256": data.sha256,
         "settings": chosen,
@@ -118,12 +118,3 @@ def outcome(folder: Path, record: Mapping[str, Any], *, already: bool) -> Traine
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
     settings = {f"training.{name}": value for name, value in values["settings"].items()}
     return {name: value for name, value in values.items() if name != "settings"} | settings
-
-
-def _content(folder: Path) -> str | None:
-    """A digest of a model's own files, so that other weights under the same path are another training."""
-    if not folder.is_dir():
-        return None
-    files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in (".safetensors", ".bin", ".json"))
-    lines = [f"{path.name}:{run_directory.sha256(path)}" for path in files if path.name != RECORD]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
