@@ -26,8 +26,7 @@ def print_status(folder: Path, *, json: bool) -> None:
         below = ", ".join(sorted(shlex.quote(path.parent.name) for path in folder.glob(f"*/{run_directory.MANIFEST}")))
         where = f"There are runs in folders of it: {below}." if below else "Is it the run_dir?"
         raise RunDirectoryError(f"{folder}: no run here: there is no {run_directory.MANIFEST}. {where}")
-    if manifest["state"] == "running" and not run_directory.is_held(folder):
-        manifest["state"] = "killed"
+    manifest["state"] = run_directory.state_of(folder, manifest)
     # A running run writes its manifest now and then, and its calls at once.
     journal = run_directory.journal_of(folder)
     use = run_use(journal, folder)
