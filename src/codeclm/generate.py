@@ -34,6 +34,7 @@ from codeclm.errors import BudgetReached, CodecLMError, ConfigError, JournalErro
 from codeclm.journal import Journal, endpoint_key
 from codeclm.journal_check import open_journal
 from codeclm.ledger import Ledger
+from codeclm.live_state import told
 from codeclm.manifest import build_manifest
 from codeclm.metrics import served
 from codeclm.output import Output
@@ -103,8 +104,10 @@ async def generate(
         progress.calls.retrying_failed = retry_failed and not earlier
         parts = parts_of(config.method)
         run = _Run(config, inputs, progress, journal, budget, folder, enough, retry_failed, parts)
+        switch = stop or StopSwitch()
         async with served(config.metrics_port, progress, journal):
-            return RunResult(folder, await run.to_the_end(stop or StopSwitch()))
+            with told(folder, progress, stopping=lambda: switch.pressed):
+                return RunResult(folder, await run.to_the_end(switch))
 
 
 def budget_of(config: RunConfig, journal: Journal, asked: Mapping[str, ModelConfig] | None = None) -> Budget:

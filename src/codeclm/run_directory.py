@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import orjson
 from filelock import FileLock, Timeout
 
-from codeclm import journal_file
+from codeclm import journal_file, worker
 from codeclm.config import RunConfig
 from codeclm.config_files import differences, dump, load
 from codeclm.config_models import ModelConfig, ServeConfig
@@ -37,11 +37,15 @@ PREFERENCES = "preferences.jsonl"
 DISCARDED = "discarded.jsonl"
 FAILURES = "failures.jsonl"
 METADATA = "metadata.jsonl"
+EDITS = "edits.jsonl"
+"""What people changed in the examples (codeclm.edits): no run writes or replaces it."""
 
 LOCK = ".lock"
 OWN_FILES = (
-    CONFIG, JOURNAL, PLAN, MANIFEST, CARD, EXAMPLES, PREFERENCES, DISCARDED, FAILURES, METADATA, LOCK,
+    CONFIG, JOURNAL, PLAN, MANIFEST, CARD, EXAMPLES, PREFERENCES, DISCARDED, FAILURES, METADATA, EDITS, LOCK,
 )  # fmt: skip
+
+_GLANCE = 0.2  # seconds: who only looks whether a directory is held holds it for far less (is_held)
 
 # What may change between two runs on one directory without changing what the models answer.
 FREE_KEYS = frozenset(
@@ -102,7 +106,10 @@ def made_and_alone(folder: Path) -> Iterator[None]:
 def alone(folder: Path) -> Iterator[None]:
     """Nobody else at work in the directory meanwhile. Raises RunDirectoryError where somebody is."""
     busy = f"{folder}: another run is at work in this directory. Wait for it or stop it, or choose another run_dir."
-    with _locked(folder / LOCK, lambda: busy, f"{folder}: can't write there", "Choose another run_dir."):
+    with (
+        _locked(folder / LOCK, lambda: busy, f"{folder}: can't write there", "Choose another run_dir."),
+        worker.recorded(folder),
+    ):
         yield
 
 
@@ -129,7 +136,7 @@ def alone_with(journal: Path, others: Callable[[], Iterable[Path]]) -> Iterator[
 def _locked(lock: Path, busy: Callable[[], str], unwritable: str, remedy: str) -> Iterator[None]:
     held = FileLock(lock)
     try:
-        held.acquire(blocking=False)
+        held.acquire(timeout=_GLANCE, poll_interval=_GLANCE / 10)
     except Timeout:
         raise RunDirectoryError(busy()) from None
     except OSError as error:
@@ -153,6 +160,12 @@ def is_held(folder: Path) -> bool:
         return False
     lock.release()
     return False
+
+
+def state_of(folder: Path, manifest: dict[str, Any]) -> str:
+    """The state of the run whose manifest this is: killed where it should be running and nobody is at work."""
+    state = manifest["state"]
+    return "killed" if state == "running" and not is_held(folder) else str(state)
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
@@ -227,6 +240,17 @@ def read_lines(path: Path) -> Iterator[bytes]:
         yield from file
 
 
+def rows_with_id(path: Path, wanted: str) -> Iterator[dict[str, Any]]:
+    """The rows of a file with this id, one at a time. Only lines that hold its text are parsed: files may be long."""
+    needle = orjson.dumps(wanted.encode("utf-8", "replace").decode())[1:-1]
+    for line in read_lines(path):
+        if needle in line:
+            with suppress(ValueError):
+                row = orjson.loads(line)
+                if isinstance(row, dict) and row.get("id") == wanted:
+                    yield row
+
+
 def _opened(path: Path) -> BinaryIO:
     try:
         return path.open("rb")
@@ -271,7 +295,7 @@ def write_config(folder: Path, config: RunConfig) -> None:
 def check_same_run(folder: Path, config: RunConfig, inputs_sha256: str) -> None:
     """Raise RunDirectoryError where the directory belongs to another config or other inputs. Writes nothing."""
     if not has_begun(folder, config):
-        foreign = [name for name in OWN_FILES if name not in (LOCK, PLAN) and (folder / name).exists()]
+        foreign = [name for name in OWN_FILES if name not in (LOCK, PLAN, EDITS) and (folder / name).exists()]
         if foreign:
             raise RunDirectoryError(
                 f"{folder}: holds files that no run wrote ({', '.join(foreign)}) and a run would replace. "

@@ -9,8 +9,9 @@ import pytest
 from rich.console import Console
 
 from codeclm.amounts import duration
-from codeclm.cli.display import Rates, event, line, panel
+from codeclm.cli.display import line, panel
 from codeclm.clients.calls import BatchUnderWay
+from codeclm.live_state import Rates, as_values
 from codeclm.progress import Progress
 
 
@@ -55,8 +56,8 @@ def test_measuring_counts_questions_and_says_nothing_of_examples() -> None:
     shown = console.file.getvalue()
     assert "measuring  120 of 320" in shown
     assert "kept" not in shown
-    assert event(measuring, Rates())["measured"] == 120
-    assert "measured" not in event(Progress(500), Rates())
+    assert as_values(measuring, Rates())["measured"] == 120
+    assert "measured" not in as_values(Progress(500), Rates())
 
 
 def test_no_rate_before_two_samples(progress: Progress) -> None:
@@ -80,7 +81,7 @@ def test_the_panel_shows_everything_at_any_width(progress: Progress, rates: Rate
 
 def test_the_line_and_the_event_say_the_same(progress: Progress, rates: Rates) -> None:
     assert "213 of 500 kept, 8000 calls made" in line(progress, rates)
-    values = event(progress, rates)
+    values = as_values(progress, rates)
     assert values["counts"]["kept"] == 213
     assert values["calls_per_second"] == 30
     assert values["failures_by_cause"] == {"truncated": 2, "unparseable": 1}
@@ -101,7 +102,7 @@ def test_calls_that_wait_for_batches_are_shown(progress: Progress, rates: Rates)
     progress.calls.batches["a"] = BatchUnderWay("strong", 1000, made_at, done=300)
     progress.calls.batches["b"] = BatchUnderWay("judge", 200, made_at + 60)
     assert "batches: 2 under way for up to 12 min, 300 of 1,200 calls done" in line(progress, rates)
-    assert (event(progress, rates)["parked"], event(progress, rates)["batches"]) == (1200, 2)
+    assert (as_values(progress, rates)["parked"], as_values(progress, rates)["batches"]) == (1200, 2)
     console = Console(width=60, file=io.StringIO(), color_system=None)
     console.print(panel(progress, rates))
     assert isinstance(console.file, io.StringIO)
@@ -125,4 +126,4 @@ def test_a_run_that_gathers_candidates_says_how_many_it_has_of_how_many(progress
     shown = console.file.getvalue()
     assert "generating candidates  310 of 1,000" in shown
     assert "selected at the end" in shown
-    assert event(progress, found)["candidates"] == {"found": 310, "wanted": 1000}
+    assert as_values(progress, found)["candidates"] == {"found": 310, "wanted": 1000}

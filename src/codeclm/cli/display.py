@@ -9,9 +9,7 @@ import sys
 import threading
 import time
 import unicodedata
-from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -23,15 +21,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from codeclm import endpoint_states
 from codeclm.amounts import duration
-from codeclm.cli import endpoints
+from codeclm.live_state import Rates, as_values
 from codeclm.progress import Progress
 
 Style = Literal["panel", "lines", "json"]
 
 _INTERVALS: dict[Style, float] = {"panel": 0.25, "lines": 10.0, "json": 1.0}
-_SLOTS_FOR_ETA = 3
-_RATE_OVER = 20.0  # seconds that a rate is the mean of
 
 _WIDTH = 100
 _GENERATING = ("generate", "select", "write", "done", "stopped")
@@ -49,50 +46,6 @@ _PHASES = {
 }
 
 _NONE_YET = {False: "none yet", True: "selected at the end"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    at: float
-    calls: int
-    tokens: int
-    found: int
-    measured: int
-
-
-class Rates:
-    """Per-second rates over the last seconds, from samples of a Progress."""
-
-    def __init__(self) -> None:
-        self._samples: deque[_Sample] = deque()
-        self._phase = ""
-
-    def sample(self, progress: Progress, now: float) -> None:
-        """Take note of where the run is at ``now`` (seconds of any steady clock); each phase has rates of its own."""
-        calls = progress.calls
-        if progress.phase != self._phase and progress.phase in ("encode", "generate", "measure", "evaluate"):
-            self._samples.clear()
-        self._phase = progress.phase
-        tokens = calls.prompt_tokens + calls.completion_tokens
-        self._samples.append(_Sample(now, calls.made, tokens, progress.found, progress.measured))
-        while len(self._samples) > 2 and now - self._samples[1].at > _RATE_OVER:
-            self._samples.popleft()
-
-    def per_second(self, what: Literal["calls", "tokens", "found", "measured"]) -> float:
-        """The rate, 0 while there is only one sample."""
-        if len(self._samples) < 2:
-            return 0.0
-        first, last = self._samples[0], self._samples[-1]
-        return float(getattr(last, what) - getattr(first, what)) / max(last.at - first.at, 1e-9)
-
-    def eta(self, progress: Progress) -> float | None:
-        """Seconds until the run has enough at the present rate; None while there is no telling."""
-        if progress.to_measure:
-            rate, known, left = self.per_second("measured"), True, progress.to_measure - progress.measured
-        else:
-            rate, known = self.per_second("found"), progress.slots >= _SLOTS_FOR_ETA
-            left = progress.goal - progress.found
-        return left / rate if rate > 0 and known else None
 
 
 class Display:
@@ -164,7 +117,7 @@ class Display:
             # Room at the right for an echoed ^C, which would else move the panel down a line.
             self._live.update(panel(progress, self._rates, width=min(_WIDTH, self._console.width - 3)), refresh=True)
         elif self._style == "json":
-            emit(event(progress, self._rates))
+            emit({"event": "progress"} | as_values(progress, self._rates))
         else:
             self._console.print(line(progress, self._rates), markup=False, highlight=False, soft_wrap=True)
 
@@ -185,29 +138,6 @@ def printable(text: str) -> str:
     return "".join(c for c in text if c == "\n" or unicodedata.category(c)[0] != "C")
 
 
-def event(progress: Progress, rates: Rates) -> dict[str, Any]:
-    """The run's state as a JSON event."""
-    calls = progress.calls
-    return {
-        "event": "progress",
-        "phase": progress.phase,
-        "size": progress.size,
-        "encoded": progress.encoded,
-        **({"measured": progress.measured, "to_measure": progress.to_measure} if progress.to_measure else {}),
-        **progress.summary(),
-        "calls_made": calls.made,
-        "calls_replayed": calls.replayed,
-        "in_flight": calls.in_flight,
-        "parked": calls.parked,
-        "batches": len(calls.batches),
-        "retries": dict(calls.retries),
-        **endpoints.as_values(calls, progress.budget),
-        "calls_per_second": round(rates.per_second("calls"), 2),
-        "tokens_per_second": round(rates.per_second("tokens"), 1),
-        "eta_seconds": None if (eta := rates.eta(progress)) is None else round(eta, 1),
-    }
-
-
 def line(progress: Progress, rates: Rates) -> str:
     """The run's state as one line of text."""
     calls = progress.calls
@@ -220,10 +150,10 @@ def line(progress: Progress, rates: Rates) -> str:
         f"{_speed(progress, rates):.1f} calls/s",
     ]
     notes = {
-        "spent": endpoints.spent(progress.budget) if progress.budget else "",
+        "spent": endpoint_states.spent(progress.budget) if progress.budget else "",
         "batches:": _batches(progress),
-        "starting": endpoints.starting(calls),
-        "out of order:": endpoints.out_of_order(calls),
+        "starting": endpoint_states.starting(calls),
+        "out of order:": endpoint_states.out_of_order(calls),
         "failures:": _counts(progress.failures_by_cause),
     }
     parts += [f"{name} {text}" for name, text in notes.items() if text]
@@ -247,13 +177,13 @@ def panel(progress: Progress, rates: Rates, *, width: int | None = None) -> Pane
     rows.add_row("speed", Text(f"{rates.per_second('calls'):,.1f} calls/s, {rates.per_second('tokens'):,.0f} tokens/s"))
     if batches := _batches(progress):
         rows.add_row("batches", Text(batches))
-    if limits := endpoints.limits(calls):
+    if limits := endpoint_states.limits(calls):
         rows.add_row("limits", Text(limits))
-    if progress.budget and (spent := endpoints.spent(progress.budget)):
+    if progress.budget and (spent := endpoint_states.spent(progress.budget)):
         rows.add_row("spent", Text(spent))
-    if starting := endpoints.starting(calls):
+    if starting := endpoint_states.starting(calls):
         rows.add_row("starting", Text(starting))
-    if waiting := endpoints.out_of_order(calls):
+    if waiting := endpoint_states.out_of_order(calls):
         rows.add_row("out of order", Text(waiting, style="red"))
     if progress.failures_by_cause:
         rows.add_row("failures", Text(_counts(progress.failures_by_cause), style="yellow"))

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from codeclm import run_directory
+from codeclm import run_directory, worker
 from codeclm.cli.display import Display, Style, emit, printable
 from codeclm.cli.failures import say_failures
 from codeclm.cli.planned import planned_and_actual
@@ -94,6 +94,7 @@ def stop_on_signals(stop: Stoppable, display: Display) -> None:
         stop.press()
         display.say("Stopping: calls in flight end first. A second Ctrl-C (or signal) leaves at once.")
 
+    worker.heeds_signals.set(True)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means to outlive the terminal
