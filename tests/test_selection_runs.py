@@ -181,14 +181,14 @@ def test_another_threshold_selects_as_the_run_does(tmp_path: Path) -> None:
     for how in ("quota", "top"):
         method = {"selection": how, "pool": 20}
         high = api.run(config_in(tmp_path, run_dir=f"{how}-3", size=15, method=method)).run_dir
-        out, count = export_run(high, out=tmp_path / f"{how}.jsonl", threshold=2)
+        exported = export_run(high, out=tmp_path / f"{how}.jsonl", threshold=2)
         low = api.run(config_in(tmp_path, run_dir=f"{how}-2", size=15, method={**method, "threshold": 2})).run_dir
-        assert count == 15
-        assert [row["messages"] for row in rows(out)] == [row["messages"] for row in rows(low / "examples.jsonl")]
+        assert exported.rows == 15
+        assert [row["messages"] for row in rows(exported.path)] == [row["messages"] for row in rows(low / "examples.jsonl")]
     drawn = api.run(config_in(tmp_path, run_dir="drawn", size=5, method={"selection": "random"})).run_dir
     with pytest.raises(ConfigError, match="drawn at random"):
         export_run(drawn, out=tmp_path / "drawn.jsonl", threshold=2)
-    assert export_run(drawn, format="alpaca")[1] == 5
+    assert export_run(drawn, format="alpaca").rows == 5
 
 
 def test_what_can_not_be_selected_so_is_refused_before_any_call(tmp_path: Path) -> None:

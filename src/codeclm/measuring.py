@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from codeclm import run_directory
 from codeclm.asking import below
 from codeclm.clients.ask import ask
 from codeclm.clients.limited import turn
 from codeclm.clients.protocol import Models
 from codeclm.config import MethodConfig, RunConfig
 from codeclm.dataset.outcomes import last_text, outcome_from_row
+from codeclm.edits import Edit, edited_rows
 from codeclm.engines.local import map_ordered
 from codeclm.errors import CallFailed
 from codeclm.generate import Inputs
@@ -84,9 +84,12 @@ def as_published(name: str, given: MethodConfig) -> MethodConfig:
 _NOTHING = object()
 
 
-def sample_of(folder: Path, count: int, seed: int) -> list[Outcome]:
-    """``count`` of the examples in a run directory, drawn by their instructions' digests; all, where it has fewer."""
-    examples = map(outcome_from_row, run_directory.read_rows(folder / run_directory.EXAMPLES))
+def sample_of(folder: Path, count: int, seed: int, *, edits: Mapping[str, Edit] | None = None) -> list[Outcome]:
+    """``count`` of the examples in a run directory, drawn by their instructions' digests; all, where it has fewer.
+
+    They are as the method made them, or with the ``edits`` of people if these are given.
+    """
+    examples = map(outcome_from_row, edited_rows(folder, edits or {}))
     return heapq.nsmallest(count, examples, key=lambda outcome: (drawn(last_text(outcome), seed), outcome.id))
 
 

@@ -2,12 +2,15 @@
 
 Everything is read from the run's own files; no model is called. With a lower threshold an instruction may pass at an
 earlier iteration than it did. With a higher one fewer pass, since only a run can take an instruction further round.
+
+What people edited or dropped (codeclm.edits) is laid over what was selected, where that is in the words they edited.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from codeclm.dataset.export import export_row, reselect, write_parquet, write_ro
 from codeclm.dataset.outcomes import example_row, outcome_from_row
 from codeclm.dataset.seeds import read_seeds
 from codeclm.dataset.test_sets import read_test_sets
+from codeclm.edits import Applied, apply, read_edits
 from codeclm.errors import ConfigError, RunDirectoryError
 from codeclm.part_names import is_own, shown
 from codeclm.parts import part_name
@@ -28,10 +32,19 @@ PARQUET = "parquet"
 _RUN = "Run with that threshold in a new run_dir with a copy of this journal.sqlite; nothing is paid for twice."
 
 
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The file that was written, how many rows it has, and how people's edits were applied to the examples."""
+
+    path: Path
+    rows: int
+    edits: Applied
+
+
 def export_run(
     run_dir: Path, *, format: str = "messages", out: Path | None = None, threshold: float | None = None
-) -> tuple[Path, int]:
-    """Write the examples of ``run_dir`` to ``out`` in ``format`` and return the file and its number of rows.
+) -> Exported:
+    """Write the examples of ``run_dir`` to ``out`` in ``format``, as people edited them.
 
     ``format`` is ``parquet`` or one of :data:`codeclm.dataset.export.FORMATS`. ``threshold`` (0 to 9) selects anew from
     the recorded scores, as the run selects, up to its size. Raises ConfigError, InputError or RunDirectoryError.
@@ -50,13 +63,16 @@ def export_run(
         raise ConfigError(
             f"{out}: is one of the run's own files, which an export must not replace. Choose another --out."
         )
-    examples = _recorded(run_dir) if threshold is None else _selected_anew(run_dir, threshold)
+    edits, applied = read_edits(run_dir), Applied()
+    selected = _recorded(run_dir) if threshold is None else _selected_anew(run_dir, threshold)
+    examples = apply(selected, edits, applied)
     by = "" if threshold is None else f".threshold-{threshold:g}"
     if format == PARQUET:
         path = out or run_dir / f"examples{by}.parquet"
-        return path, write_parquet(path, (example_row(outcome) for outcome in examples))
+        return Exported(path, write_parquet(path, (example_row(outcome) for outcome in examples)), applied)
     path = out or run_dir / f"examples{by}.{format}.jsonl"
-    return path, write_rows(path, (row for outcome in examples if (row := export_row(format, outcome))))
+    rows = (row for outcome in examples if (row := export_row(format, outcome)))
+    return Exported(path, write_rows(path, rows), applied)
 
 
 def _recorded(run_dir: Path) -> Iterator[Outcome]:

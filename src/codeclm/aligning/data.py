@@ -30,9 +30,9 @@ def gather(rounds: Sequence[Path], folder: Path, config: RunConfig) -> int:
     examples: list[bytes] = []
     pairs: dict[str, bytes] = {}  # another than is in the file; empty: none
     with Selector(size=sys.maxsize, near_duplicates=config.method.near_duplicates) as selector:
-        for folder_of_round in rounds:
+        for made in rounds:
             applied = Applied()
-            for line in edited_lines(folder_of_round, read_edits(folder_of_round), applied):
+            for line in edited_lines(made, read_edits(made), applied):
                 row = orjson.loads(line)
                 outcome = outcome_from_row(row)
                 if selector.repeats(f"example {outcome.id}", last_text(outcome)):
@@ -44,9 +44,9 @@ def gather(rounds: Sequence[Path], folder: Path, config: RunConfig) -> int:
                     pairs[outcome.id] = row_line(pair) if pair else b""
             pairs |= dict.fromkeys(applied.dropped_ids, b"")
     preferences = [
-        pair
+        kept
         for line in _lines(rounds, run_directory.PREFERENCES)
-        if (pair := pairs.get(orjson.loads(line)["id"], line))
+        if (kept := pairs.get(orjson.loads(line)["id"], line))
     ]
     run_directory.write(folder / run_directory.EXAMPLES, b"".join(examples))
     run_directory.write(folder / run_directory.PREFERENCES, b"".join(preferences))

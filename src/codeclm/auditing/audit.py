@@ -2,15 +2,16 @@
 
 It reads the run's files and makes no call. ``audit.json`` has the figures, ``audit-findings.jsonl`` every finding; with
 ``drop``, ``examples.audited.jsonl`` has the examples without those found, byte for byte. ``examples.jsonl`` is never
-changed. The same files give the same bytes: samples are drawn by the instructions' digests, not by chance or order.
-What the models were asked besides (codeclm.measuring) is given to it.
+changed; what people edited or dropped is audited, and written, as they left it. The same files give the same bytes:
+samples are drawn by the instructions' digests, not by chance or order. What the models were asked besides
+(codeclm.measuring) is given to it.
 """
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from codeclm.auditing.pool_file import mixed_entries, pool_rows
 from codeclm.auditing.swap import SWAPS, Swapping
 from codeclm.config import RunConfig
 from codeclm.config_files import load
+from codeclm.edits import Applied, Edit, edited_lines, edited_rows, read_edits
 from codeclm.errors import CodecLMError, ConfigError, RunDirectoryError
 from codeclm.generate import read_inputs
 from codeclm.measuring import Measured
@@ -102,6 +104,7 @@ class Audit:
     embeddings: Embeddings | None = None
     repeated_ids: int = 0
     use_cases: dict[str, tuple[int, int]] = field(default_factory=dict)
+    edits: Applied = field(default_factory=Applied)
 
 
 def audit(folder: Path, asked: Asked | None = None, asking: Asking | None = None) -> Audit:
@@ -113,12 +116,13 @@ def audit(folder: Path, asked: Asked | None = None, asking: Asking | None = None
     asked, asking = asked or Asked(), asking or Asking()
     check_asked(folder, asked)
     with run_directory.alone(folder):
-        made = _made(folder, asked, asking)
+        edits = read_edits(folder)
+        made = _made(folder, asked, asking, edits)
         _write(folder, made)
         if made.swapping:
             run_directory.write(folder / SWAPS, made.swapping.rows())
         if asked.drop:
-            made = replace(made, dropped=_drop(folder, made, asked.drop))
+            made = replace(made, dropped=_drop(folder, made, asked.drop, edits))
             _write(folder, made)
     return made
 
@@ -165,6 +169,7 @@ def as_values(made: Audit) -> dict[str, Any]:
         "findings": [asdict(finding) for checked in made.checks.values() for finding in checked.listed],
         "not_done": [{"what": name, "reason": reason} for name, reason in made.not_done],
         "dropped": made.dropped and asdict(made.dropped),
+        "edits": made.edits.as_values() if made.edits.edits else None,
     }
 
 
@@ -209,18 +214,17 @@ class _Tally:
             yield example
 
 
-def _made(folder: Path, asked: Asked, asking: Asking) -> Audit:
+def _made(folder: Path, asked: Asked, asking: Asking, edits: Mapping[str, Edit]) -> Audit:
     against, left_out = named(asked.against or _test_sets(folder, asked))
     reason = "its licence allows no commercial use; name a file of your own copy with --against"
     not_done = [(f"contamination by {name}", reason) for name in left_out]
     config, seeds = _seeds(folder, asked, not_done)
-    tally = _Tally()
-    rows = tally.noting(run_directory.read_rows(folder / run_directory.EXAMPLES))
+    tally, applied = _Tally(), Applied()
+    rows = tally.noting(edited_rows(folder, edits, applied))
     seed = config.seed if config else 0
     sample = drawn_sample(tally.counted(examples_in(rows)), seed)
-    checks = run_checks(
-        folder, tally.examples, Given(seeds, against, asking.swapping.findings if asking.swapping else None)
-    )
+    swapped = asking.swapping.findings if asking.swapping else None
+    checks = run_checks(folder, tally.examples, Given(seeds, against, swapped, edits))
     score = None
     try:
         score = vendi([example.instruction for example in sample])
@@ -243,6 +247,7 @@ def _made(folder: Path, asked: Asked, asking: Asking) -> Audit:
         embeddings=asking.embeddings,
         repeated_ids=tally.examples - len(tally.ids),
         use_cases=_both(tally.names, entries),
+        edits=applied,
     )
 
 
@@ -302,8 +307,8 @@ def _difficulties(asking: Asking) -> dict[int, float]:
     return {number: round(fmean(of_it), 6) for number, of_it in ratings.items()}
 
 
-def _drop(folder: Path, made: Audit, checks: Sequence[str]) -> Dropped:
-    """Write the examples that none of the checks found anything in, as they stand."""
+def _drop(folder: Path, made: Audit, checks: Sequence[str], edits: Mapping[str, Edit]) -> Dropped:
+    """Write the examples that none of the checks found anything in, as they stand or as people edited them."""
     for name in checks:
         if reason := made.checks[name].not_done:
             raise ConfigError(f"--drop {name}: this check was not made, so nothing is left out by it: {reason}")
@@ -314,12 +319,12 @@ def _drop(folder: Path, made: Audit, checks: Sequence[str]) -> Dropped:
             "give each row an id of its own."
         )
     found = frozenset[str]().union(*(made.checks[name].ids for name in checks))
-    source, target = folder / run_directory.EXAMPLES, folder / AUDITED
+    target = folder / AUDITED
     partial = target.with_name(f"{target.name}.partial")
     kept = 0
     try:
-        with source.open("rb") as lines, writing(partial) as write:
-            for line in lines:
+        with writing(partial) as write:
+            for line in edited_lines(folder, edits):
                 if orjson.loads(line)["id"] not in found:
                     write(line)
                     kept += 1

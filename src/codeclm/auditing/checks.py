@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -24,6 +24,7 @@ import orjson
 from codeclm import run_directory
 from codeclm.auditing.findings import Example, Finding, examples_in
 from codeclm.auditing.mentions import Mentioned, Mentions
+from codeclm.edits import Edit, edited_rows
 from codeclm.records import Seed
 
 CHECKS: Final = ("duplicates", "contamination", "personal", "secrets", "refusals", "bias", "toxicity", "swap")
@@ -45,11 +46,13 @@ class Given:
     """What checks need besides the examples: the run's seeds, and the names or files of test sets.
 
     ``swapped`` is what a model's answers to swapped instructions gave (swap.py); None where no model was asked.
+    ``edits`` are those of people, read once: all checks see the same texts.
     """
 
     seeds: tuple[Seed, ...] = ()
     against: tuple[str, ...] = ()
     swapped: tuple[Finding, ...] | None = None
+    edits: Mapping[str, Edit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def _check(name: str, folder: Path, given: Given, part: Path) -> Checked:
     mentions = Mentions() if name == "bias" else None
     try:
         find = _find_of(name, given, mentions)
-        examples = examples_in(run_directory.read_rows(folder / run_directory.EXAMPLES))
+        examples = examples_in(edited_rows(folder, given.edits))
         with writing(part) as write:
             checked = _noted(name, find(examples), write)
         if mentions is None:

@@ -14,7 +14,6 @@ from contextlib import aclosing
 from importlib.util import find_spec
 from typing import Final
 
-from codeclm import run_directory
 from codeclm.asking import asking
 from codeclm.auditing.checks import INSTALL
 from codeclm.auditing.diversity import SAMPLED, drawn_sample
@@ -26,6 +25,7 @@ from codeclm.clients.limited import turn
 from codeclm.clients.protocol import Client
 from codeclm.config import RunConfig
 from codeclm.config_models import ModelConfig
+from codeclm.edits import edited_rows, read_edits
 from codeclm.engines.local import map_ordered
 from codeclm.errors import CallFailed, CodecLMError
 from codeclm.generate import read_inputs
@@ -48,7 +48,8 @@ async def embedded(
     comparison says why. Raises what makes going on useless: Stopped, BudgetReached, JournalError, ConfigError for a
     budget in dollars without a price, a CallFailed that no waiting mends.
     """
-    examples = drawn_sample(examples_in(run_directory.read_rows(config.run_dir / run_directory.EXAMPLES)), config.seed)
+    rows = edited_rows(config.run_dir, read_edits(config.run_dir))
+    examples = drawn_sample(examples_in(rows), config.seed)
     try:
         seeds = _drawn_seeds(read_inputs(config).seeds, config.seed)
     except CodecLMError as error:

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import difflib
 import heapq
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-
-import orjson
 
 from codeclm import run_directory
 from codeclm.auditing.audit import config_of
@@ -65,7 +62,7 @@ def explain(folder: Path, wanted: str) -> Explained:
     if not any((folder / name).exists() for name in FILES):
         raise RunDirectoryError(f"{folder}: no run here: there is none of {', '.join(FILES)}. Is it the run_dir?")
     for name in FILES:
-        for row in _rows_with(folder / name, wanted):
+        for row in run_directory.rows_with_id(folder / name, wanted):
             return _explained(folder, outcome_from_row(row), name)
     near = _nearest(folder, wanted)
     meant = f" The nearest: {', '.join(near)}." if near else ""
@@ -191,14 +188,6 @@ def _is_mixed(folder: Path, outcome: Outcome, entries: list[dict[str, Any]]) -> 
     return known.index(outcome.entry.id) >= len(known) - mixed
 
 
-def _rows_with(path: Path, wanted: str) -> Iterator[dict[str, Any]]:
-    """The rows of a file with this id. Only lines that hold the id's text are parsed: files may be long."""
-    needle = orjson.dumps(wanted.encode("utf-8", "replace").decode())[1:-1]
-    for line in run_directory.read_lines(path):
-        if needle in line and isinstance(row := _parsed(line), dict) and row.get("id") == wanted:
-            yield row
-
-
 def _nearest(folder: Path, wanted: str) -> list[str]:
     """The ids most like this one, over all files."""
     ids = (
@@ -215,10 +204,3 @@ def _nearest(folder: Path, wanted: str) -> list[str]:
         return matcher.ratio()
 
     return heapq.nsmallest(_NEAREST, ids, key=lambda one: (-likeness(one), one))
-
-
-def _parsed(line: bytes) -> object:
-    try:
-        return orjson.loads(line)
-    except ValueError:
-        return None

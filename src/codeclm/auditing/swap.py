@@ -20,7 +20,6 @@ from typing import Any, Final
 
 import orjson
 
-from codeclm import run_directory
 from codeclm.asking import asking
 from codeclm.auditing.counterparts import Twin, twins
 from codeclm.auditing.findings import Example, Finding, examples_in
@@ -32,6 +31,7 @@ from codeclm.clients.calls import StopSwitch
 from codeclm.clients.limited import turn
 from codeclm.clients.protocol import Client
 from codeclm.config import RunConfig
+from codeclm.edits import edited_rows, read_edits
 from codeclm.engines.local import map_ordered
 from codeclm.errors import CallFailed, ConfigError, ContentFiltered, Refused
 from codeclm.evaluating.evaluate import model_named
@@ -135,7 +135,7 @@ def _sample(folder: Path, seed: int) -> tuple[int, list[Example]]:
                 mentioning += 1
                 yield example
 
-    examples = examples_in(run_directory.read_rows(folder / run_directory.EXAMPLES))
+    examples = examples_in(edited_rows(folder, read_edits(folder)))
     sample = heapq.nsmallest(
         DRAWN, having(examples), key=lambda example: (drawn(example.instruction, seed), example.id)
     )

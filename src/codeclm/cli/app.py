@@ -291,12 +291,17 @@ def export(
         typer.Option("--threshold", min=0, max=9, help="Select anew from the recorded scores, without a model call."),
     ] = None,
 ) -> None:
-    """Write a run's examples in another format, or select them anew by another threshold."""
+    """Write a run's examples in another format, or select them anew by another threshold.
+
+    What people edited or dropped in the studio is honoured.
+    """
     from codeclm.reselect import export_run
 
     with errors():
-        path, count = export_run(run_dir, format=format.value, out=out, threshold=threshold)
-    typer.echo(f"wrote {count} rows to {path}")
+        exported = export_run(run_dir, format=format.value, out=out, threshold=threshold)
+    typer.echo(f"wrote {exported.rows} rows to {exported.path}")
+    if exported.edits.edits:
+        typer.echo(exported.edits.told())
 
 
 @app.command()

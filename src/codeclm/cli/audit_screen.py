@@ -39,6 +39,9 @@ def screen(made: Audit) -> Iterator[RenderableType]:
             table.add_row(Text(printable(name)), value, Text(printable(remark)))
         yield Text("")
         yield table
+    if told := made.edits.told():
+        yield Text("")
+        yield Text(told)
     for name, reason in made.not_done:
         yield Text(printable(f"Not done: {name} ({reason})"), style="yellow")
     if made.dropped:

@@ -21,6 +21,7 @@ from codeclm.cli.display import Display, Style, emit, say
 from codeclm.cli.running import stop_on_signals
 from codeclm.config import RunConfig
 from codeclm.config_models import ModelConfig
+from codeclm.edits import read_edits
 from codeclm.errors import BudgetReached, ConfigError, Stopped
 from codeclm.generate import read_inputs
 from codeclm.measuring import measured, measuring_config, sample_of
@@ -109,7 +110,7 @@ async def _measure(config: RunConfig, count: int, display: Display, stop: Interr
     """What the models say of ``count`` examples."""
     own = measuring_config(config)
     inputs = read_inputs(own)
-    sample = sample_of(config.run_dir, count, config.seed)
+    sample = sample_of(config.run_dir, count, config.seed, edits=read_edits(config.run_dir))
     display.say(f"asking the models about {len(sample):,} examples")
     progress = Progress(config.size, seeds=len(inputs.seeds))
     display.watch(progress)

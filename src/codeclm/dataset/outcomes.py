@@ -57,7 +57,7 @@ def example_row(outcome: Outcome) -> Row:
         "scores": _all_scores(final.comparison) if final.comparison else None,
         "history": _history(outcome),
     }
-    return {key: _writable(value) for key, value in row.items()}
+    return {key: writable(value) for key, value in row.items()}
 
 
 def preference_row(outcome: Outcome) -> Row | None:
@@ -79,7 +79,7 @@ def preference_row(outcome: Outcome) -> Row | None:
         "id": outcome.id,
         "gap": final.gap,
     }
-    return {key: _writable(value) for key, value in row.items()}
+    return {key: writable(value) for key, value in row.items()}
 
 
 def discarded_row(outcome: Outcome) -> Row:
@@ -95,7 +95,7 @@ def discarded_row(outcome: Outcome) -> Row:
         **_origin(outcome),
         "history": _history(outcome),
     }
-    return {key: _writable(value) for key, value in row.items()}
+    return {key: writable(value) for key, value in row.items()}
 
 
 def failure_row(outcome: Outcome) -> Row:
@@ -114,7 +114,7 @@ def failure_row(outcome: Outcome) -> Row:
         **_origin(outcome),
         "history": _history(outcome),
     }
-    return {key: _writable(value) for key, value in row.items()}
+    return {key: writable(value) for key, value in row.items()}
 
 
 def outcome_from_row(row: object) -> Outcome:
@@ -195,13 +195,14 @@ def _history(outcome: Outcome) -> list[Row]:
     ]
 
 
-def _writable(value: Any) -> Any:
+def writable(value: Any) -> Any:
+    """A value as a row can hold it: in its texts U+FFFD for every lone surrogate."""
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
-        return [_writable(item) for item in value]
+        return [writable(item) for item in value]
     if isinstance(value, dict):
-        return {key: _writable(item) for key, item in value.items()}
+        return {key: writable(item) for key, item in value.items()}
     return value
 
 

@@ -1,18 +1,22 @@
-"""What a training learns from: a run directory's examples.jsonl or preferences.jsonl, as they stand.
+"""What a training learns from: a run directory's examples.jsonl or preferences.jsonl, with people's edits laid over.
 
 Owns the refusal of files that nothing can be learnt from. TRL is given the columns it trains on and no other.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+import orjson
 
 from codeclm import run_directory
 from codeclm.config_training import Objective
 from codeclm.dataset.rows import BadRow, convert_rows, describe
+from codeclm.edits import Applied, Edit, digest, read_edits, texts_after
 from codeclm.errors import InputError
 
 FILES: Final[Mapping[Objective, str]] = {"sft": run_directory.EXAMPLES, "dpo": run_directory.PREFERENCES}
@@ -26,12 +30,17 @@ Row = dict[str, list[dict[str, str]]]
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """The rows of a file, each of TRL's columns with its messages; ``sha256`` is the file's."""
+    """The rows of a file, each of TRL's columns with its messages.
+
+    ``sha256`` is the file's; where people's edits changed what is learnt, that of the file's and the rows learnt.
+    ``edits`` says how these were applied.
+    """
 
     path: Path
     sha256: str
     objective: Objective
     rows: list[Row]
+    edits: Applied = field(default_factory=Applied)
 
 
 def read_data(run_dir: Path, objective: Objective) -> TrainingData:
@@ -42,8 +51,23 @@ def read_data(run_dir: Path, objective: Objective) -> TrainingData:
     if not path.stat().st_size:
         raise InputError(f"{path}: has no rows. {_EMPTY[objective]}")
     columns = _COLUMNS[objective]
-    rows = convert_rows(path, lambda row: _row(row, columns), expected=_EXPECTED, plain_text=False)
-    return TrainingData(path, run_directory.sha256(path), objective, [row for _, row in rows])
+    edits = read_edits(run_dir)
+    applied = Applied(len(edits))
+
+    def converted(row: object) -> Row | None:
+        found = _row(row, columns)
+        name = row.get("id") if isinstance(row, dict) else None
+        edit = edits.get(name) if isinstance(name, str) else None
+        return _edited(found, edit, applied) if edit else found
+
+    rows = convert_rows(path, converted, expected=_EXPECTED, plain_text=False)
+    learnt = [row for _, row in rows if row]
+    if not learnt:
+        raise InputError(f"{path}: people dropped or edited away every row, so there is nothing to train on.")
+    sha256 = run_directory.sha256(path)
+    if applied.edited or applied.dropped:
+        sha256 = _of_rows(sha256, learnt)
+    return TrainingData(path, sha256, objective, learnt, applied)
 
 
 _EMPTY: Final[Mapping[Objective, str]] = {
@@ -63,6 +87,34 @@ def _row(row: object, columns: tuple[str, ...]) -> Row:
     if not isinstance(row, dict):
         raise BadRow(f"found {describe(row)}, expected an object")
     return {column: _messages(row, column) for column in columns}
+
+
+def _edited(row: Row, edit: Edit, applied: Applied) -> Row | None:
+    """A row with an edit laid over it; None where it is not learnt: dropped, or a pair of another instruction.
+
+    What the edit was not made of stays as it is.
+    """
+    prompt, *more = row.get("prompt") or row["messages"][:1]
+    chosen, *further = row.get("chosen") or row["messages"][1:] or [{"role": "", "content": ""}]
+    ours = (prompt["role"], chosen["role"]) == ("user", "assistant") and not (more or further)
+    if not ours or digest(prompt["content"], chosen["content"]) != edit.of:
+        return row
+    instruction, answer = texts_after(prompt["content"], chosen["content"], edit)
+    if edit.action == "drop" or ("rejected" in row and instruction != prompt["content"]):
+        applied.dropped_ids.add(edit.id)
+        return None
+    applied.edited_ids.add(edit.id)
+    asked, kept = {**prompt, "content": instruction}, {**chosen, "content": answer}
+    if "messages" in row:
+        return {"messages": [asked, kept]}
+    return {"prompt": [asked], "chosen": [kept], "rejected": row["rejected"]}
+
+
+def _of_rows(sha256: str, rows: list[Row]) -> str:
+    found = hashlib.sha256(sha256.encode())
+    for row in rows:
+        found.update(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+    return found.hexdigest()
 
 
 def _messages(row: dict[str, Any], column: str) -> list[dict[str, str]]:

@@ -91,7 +91,8 @@ def emit(run_dir: Path, model: str, settings: TrainingConfig, target: str, out: 
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     written = tuple(out / file for file in (name, *files))
-    return Emitted(out, written, count, recipe.command, all_notes(target, asked, recipe))
+    notes = (*all_notes(target, asked, recipe), *filter(None, [data.edits.told()]))
+    return Emitted(out, written, count, recipe.command, notes)
 
 
 def _named(model: str) -> str:

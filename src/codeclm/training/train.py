@@ -53,6 +53,8 @@ def train(
         gpus = use_one_gpu()
         with extra.quiet(), extra.without_bars():
             checked = refusals.check(model, data, settings, tell)
+            if told := data.edits.told():
+                tell(Note(told))
             if gpus > world_size() == 1:
                 tell(Note(f"One of {gpus} GPUs is used. All of them: torchrun --nproc-per-node {gpus} -m codeclm …"))
             return _trained(checked, wanted, out, seed, tell)
@@ -69,6 +71,7 @@ def _trained(checked: refusals.Checked, wanted: Mapping[str, Any], out: Path, se
         **wanted,
         "adapter": checked.settings.lora_rank > 0,
         "examples": {"read": lengths.count, "cut": lengths.cut, "left_out": lengths.lost, "longest": lengths.longest},
+        **({"edits": data.edits.as_values()} if data.edits.edits else {}),
         "memory": {"estimated": checked.need and checked.need.total, "free": checked.device.free},
     }
     if is_first():
