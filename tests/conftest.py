@@ -20,6 +20,8 @@ from hypothesis import settings
 from codeclm.config_models import ModelConfig
 from codeclm.journal import Journal
 
+pytest_plugins = ["tests.browser"]
+
 # The same examples every time, however slow the machine; --hypothesis-profile=default looks for new ones.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
