@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,21 @@ from codeclm import endpoint_states
 from codeclm.progress import Progress
 
 NAME: Final = ".live.json"
+
+_GENERATING: Final = ("generate", "select", "write", "done", "stopped")
+PHASES: Final[Mapping[str, str]] = {
+    "connect": "connecting to the models",
+    "encode": "encoding seeds",
+    "mix": "mixing and matching metadata",
+    "generate": "generating",
+    "select": "selecting",
+    "write": "writing files",
+    "measure": "measuring",
+    "evaluate": "evaluating",
+    "done": "done",
+    "stopped": "stopped",
+}
+"""What a run does in each phase, for people."""
 
 _EVERY: Final = 1.0  # seconds between two writings
 _SLOTS_FOR_ETA: Final = 3
@@ -81,16 +96,23 @@ def told(folder: Path, progress: Progress, stopping: Callable[[], bool]) -> Iter
 
     def write() -> None:
         rates.sample(progress, time.monotonic())
+        done, total = where(progress)
         values = as_values(progress, rates) | {
             "elapsed_seconds": round(time.monotonic() - progress.started, 1),
             "seeds": progress.seeds,
             "published": progress.published,
-            "goal": progress.goal,
-            "found": progress.found,
+            "done": done,
+            "total": total,
+            "of_what": of_what(progress),
             "found_per_minute": round(60 * rates.per_second("found"), 2),
             "tokens_made": progress.calls.prompt_tokens + progress.calls.completion_tokens,
             "stopping": stopping(),
-            "spent": endpoint_states.spent(progress.budget) if progress.budget else "",
+            "notes": {
+                "spent": endpoint_states.spent(progress.budget) if progress.budget else "",
+                "limits": endpoint_states.limits(progress.calls),
+                "starting": endpoint_states.starting(progress.calls),
+                "out of order": endpoint_states.out_of_order(progress.calls),
+            },
         }
         partial = path.with_name(f"{NAME}.partial")
         partial.write_bytes(orjson.dumps(values))
@@ -135,3 +157,20 @@ def as_values(progress: Progress, rates: Rates) -> dict[str, Any]:
         "tokens_per_second": round(rates.per_second("tokens"), 1),
         "eta_seconds": None if (eta := rates.eta(progress)) is None else round(eta, 1),
     }
+
+
+def where(progress: Progress) -> tuple[int, int]:
+    """How far it is, and of how many: examples, or candidates for them; seeds encoded before there can be any."""
+    if progress.to_measure:
+        return progress.measured, progress.to_measure
+    if progress.gathering:
+        return progress.found, progress.goal
+    if progress.phase in _GENERATING:
+        return progress.kept, progress.size
+    return progress.encoded, max(progress.seeds, 1)
+
+
+def of_what(progress: Progress) -> str:
+    if progress.to_measure:
+        return "comparisons" if progress.phase == "evaluate" else "questions"
+    return "candidates" if progress.gathering else "kept" if progress.phase in _GENERATING else "seeds encoded"

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from codeclm import endpoint_states
 from codeclm.amounts import duration
-from codeclm.live_state import Rates, as_values
+from codeclm.live_state import PHASES, Rates, as_values, of_what, where
 from codeclm.progress import Progress
 
 Style = Literal["panel", "lines", "json"]
@@ -31,20 +31,6 @@ Style = Literal["panel", "lines", "json"]
 _INTERVALS: dict[Style, float] = {"panel": 0.25, "lines": 10.0, "json": 1.0}
 
 _WIDTH = 100
-_GENERATING = ("generate", "select", "write", "done", "stopped")
-_PHASES = {
-    "connect": "connecting to the models",
-    "encode": "encoding seeds",
-    "mix": "mixing and matching metadata",
-    "generate": "generating",
-    "select": "selecting",
-    "write": "writing files",
-    "measure": "measuring",
-    "evaluate": "evaluating",
-    "done": "done",
-    "stopped": "stopped",
-}
-
 _NONE_YET = {False: "none yet", True: "selected at the end"}
 
 
@@ -141,10 +127,9 @@ def printable(text: str) -> str:
 def line(progress: Progress, rates: Rates) -> str:
     """The run's state as one line of text."""
     calls = progress.calls
-    done, total = _where(progress)
-    where = f"{done} of {total} {_of_what(progress)}"
+    done, total = where(progress)
     parts = [
-        where,
+        f"{done} of {total} {of_what(progress)}",
         f"{calls.made} calls made{_replayed(progress)}",
         f"{calls.in_flight} in flight",
         f"{_speed(progress, rates):.1f} calls/s",
@@ -157,13 +142,13 @@ def line(progress: Progress, rates: Rates) -> str:
         "failures:": _counts(progress.failures_by_cause),
     }
     parts += [f"{name} {text}" for name, text in notes.items() if text]
-    return f"{_PHASES[progress.phase]}: {', '.join(parts)}, {_eta(progress, rates)}"
+    return f"{PHASES[progress.phase]}: {', '.join(parts)}, {_eta(progress, rates)}"
 
 
 def panel(progress: Progress, rates: Rates, *, width: int | None = None) -> Panel:
     """The run's state as a panel for a terminal of any width from 40 columns."""
     calls = progress.calls
-    done, total = _where(progress)
+    done, total = where(progress)
     rows = Table.grid(padding=(0, 2))
     rows.add_column(style="dim", no_wrap=True)
     rows.add_column(overflow="fold")
@@ -190,28 +175,11 @@ def panel(progress: Progress, rates: Rates, *, width: int | None = None) -> Pane
     head = Table.grid(expand=True)
     head.add_column(ratio=1)
     head.add_column(justify="right", no_wrap=True)
-    doing = _PHASES[progress.phase] + (" candidates" if progress.gathering else "")
+    doing = PHASES[progress.phase] + (" candidates" if progress.gathering else "")
     head.add_row(Text(f"{doing}  {done:,} of {total:,}", style="bold"), _eta(progress, rates))
     bar = Table.grid(expand=True)  # a bar by itself does not end its line
     bar.add_row(ProgressBar(total=total, completed=min(done, total)))
     return Panel(Group(head, bar, rows), title="codeclm", padding=(0, 1), width=width)
-
-
-def _where(progress: Progress) -> tuple[int, int]:
-    """What the bar shows: examples of the size, or candidates for them; seeds encoded before there can be any."""
-    if progress.to_measure:
-        return progress.measured, progress.to_measure
-    if progress.gathering:
-        return progress.found, progress.goal
-    if progress.phase in _GENERATING:
-        return progress.kept, progress.size
-    return progress.encoded, max(progress.seeds, 1)
-
-
-def _of_what(progress: Progress) -> str:
-    if progress.to_measure:
-        return "comparisons" if progress.phase == "evaluate" else "questions"
-    return "candidates" if progress.gathering else "kept" if progress.phase in _GENERATING else "seeds encoded"
 
 
 def _replayed(progress: Progress) -> str:

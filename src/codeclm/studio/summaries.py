@@ -5,6 +5,7 @@ A manifest may be of any age, and anybody's: what is not of the kind it should b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,9 +31,9 @@ STATES: Final[Mapping[State, str]] = {
 AUDIT: Final = "audit.json"
 EVALUATION: Final = "evaluation.json"
 REPORT: Final = "report.html"
-LIVE: Final = ".live.json"
 
 _LARGEST_MANIFEST: Final = 4 * 2**20  # bytes
+_TOO_LARGE: Final = 1e18
 _SIMULATOR: Final = "simulator"
 
 
@@ -102,6 +103,20 @@ class Summary:
         return sum(row.calls for row in self.calls)
 
     @property
+    def call_rows(self) -> list[tuple[str, str, int, int, int, float]]:
+        """The rows of the table of calls: stage, model, calls, tokens in and out, seconds per call."""
+        return [
+            (row.stage, row.model, row.calls, row.prompt_tokens, row.completion_tokens, round(row.mean_seconds, 2))
+            for row in self.calls
+        ]
+
+    @property
+    def has(self) -> tuple[str, ...]:
+        """What was made of the run beside it."""
+        made = {"report": REPORT, "audit": AUDIT, "evaluation": EVALUATION, "edits": run_directory.EDITS}
+        return tuple(name for name, file in made.items() if file in self.files)
+
+    @property
     def named_models(self) -> tuple[tuple[str, str], ...]:
         """Each role and its model, without a judge that is the strong model."""
         return tuple(
@@ -165,27 +180,27 @@ def _summary(run: Run, manifest: Mapping[str, Any], state: str, changed: float, 
     return Summary(
         run=run,
         state=state,  # type: ignore[arg-type]  # looked at by the caller
-        note=_text(manifest.get("error")),
-        size=_count(manifest.get("size")),
-        published=_count(manifest.get("examples")),
-        method=_text(method.get("name")),
+        note=text_in(manifest, "error"),
+        size=count_in(manifest, "size"),
+        published=count_in(manifest, "examples"),
+        method=text_in(method, "name"),
         compares=method.get("judging") == "pairwise" or "judging" not in method,
         simulated=any(_mapping(model).get("base_url") == _SIMULATOR for model in models.values()),
-        models={role: _text(_mapping(model).get("model")) for role, model in models.items()},
-        counts=_counts(manifest.get("counts")),
-        kept_by_iteration=_counts(manifest.get("kept_by_iteration")),
-        failures_by_cause=_counts(manifest.get("failures_by_cause")),
-        faults=_counts(manifest.get("faults")),
-        mean_gap=_number(manifest.get("mean_gap")),
-        threshold=_number(method.get("threshold")),
-        kept_target_answers=_count(manifest.get("kept_target_answers")),
+        models={role: text_in(_mapping(model), "model") for role, model in models.items()},
+        counts=counts_in(manifest, "counts"),
+        kept_by_iteration=counts_in(manifest, "kept_by_iteration"),
+        failures_by_cause=counts_in(manifest, "failures_by_cause"),
+        faults=counts_in(manifest, "faults"),
+        mean_gap=number_in(manifest, "mean_gap"),
+        threshold=number_in(method, "threshold"),
+        kept_target_answers=count_in(manifest, "kept_target_answers"),
         calls=tuple(_calls(manifest.get("calls"))),
-        shared_calls=_count(manifest["shared_calls"]) if "shared_calls" in manifest else None,
-        usd=_number(manifest.get("usd")),
-        usd_used=_number(manifest.get("usd_used")),
+        shared_calls=count_in(manifest, "shared_calls") if "shared_calls" in manifest else None,
+        usd=number_in(manifest, "usd"),
+        usd_used=number_in(manifest, "usd_used"),
         changed=changed,
-        version=_text(manifest.get("codeclm")),
-        seed=_count(manifest.get("seed")) if "seed" in manifest else None,
+        version=text_in(manifest, "codeclm"),
+        seed=count_in(manifest, "seed") if "seed" in manifest else None,
         files=files,
     )
 
@@ -194,12 +209,12 @@ def _calls(value: Any) -> list[StageCalls]:
     rows = value if isinstance(value, list) else []
     return [
         StageCalls(
-            _text(row.get("stage")),
-            _text(row.get("model")),
-            _count(row.get("calls")),
-            _count(row.get("prompt_tokens")),
-            _count(row.get("completion_tokens")),
-            _number(row.get("seconds")) or 0.0,
+            text_in(row, "stage"),
+            text_in(row, "model"),
+            count_in(row, "calls"),
+            count_in(row, "prompt_tokens"),
+            count_in(row, "completion_tokens"),
+            number_in(row, "seconds") or 0.0,
         )
         for row in rows
         if isinstance(row, dict)
@@ -217,21 +232,31 @@ def read_object(path: Path, largest: int = _LARGEST_MANIFEST) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str:
+def text_in(values: Mapping[str, Any], name: str) -> str:
+    """The text of this name; empty where it is none."""
+    value = values.get(name)
     return value if isinstance(value, str) else ""
 
 
-def _count(value: Any) -> int:
+def count_in(values: Mapping[str, Any], name: str) -> int:
+    """The whole number of this name; 0 where it is none."""
+    value = values.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def number_in(values: Mapping[str, Any], name: str) -> float | None:
+    """The finite number of this name; None where it is none."""
+    value = values.get(name)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if math.isfinite(value) and abs(value) < _TOO_LARGE else None
 
 
-def _counts(value: Any) -> dict[str, int]:
-    return {name: _count(count) for name, count in _mapping(value).items()}
+def counts_in(values: Mapping[str, Any], name: str) -> dict[str, int]:
+    """The mapping from names to whole numbers of this name."""
+    found = _mapping(values.get(name))
+    return {key: count_in(found, key) for key in found}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
