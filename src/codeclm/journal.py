@@ -168,11 +168,7 @@ class Journal:
                 self.uses.read(key)
                 if self.uses.waiting >= _READS_TOGETHER:
                     self._write()
-        try:
-            text, reasoning, refusal = orjson.loads(zlib.decompress(reply))
-        except (zlib.error, ValueError, TypeError):
-            # Not made anew: it was paid for, and whoever pays for it again should know.
-            raise JournalError(f"{self.path}: the record of a call is damaged. {recovery(self.path)}") from None
+        text, reasoning, refusal = unpacked(reply, self.path)
         return Completion(text, finish_reason, Usage(prompt_tokens, completion_tokens), reasoning, refusal, latency)
 
     def asked(self, key: bytes) -> bool:
@@ -356,6 +352,16 @@ def _compress(data: bytes) -> bytes:
     """Deflate with a checksum and a small window: replies are short, and setting up a large one takes far longer."""
     deflate = zlib.compressobj(level=3, wbits=12, memLevel=5)
     return deflate.compress(data) + deflate.flush()
+
+
+def unpacked(reply: bytes, path: Path) -> tuple[str, str, str]:
+    """Text, reasoning and refusal of a reply as it is recorded. Raises JournalError where the record is damaged."""
+    try:
+        text, reasoning, refusal = orjson.loads(zlib.decompress(reply))
+    except (zlib.error, ValueError, TypeError):
+        # Not made anew: it was paid for, and whoever pays for it again should know.
+        raise JournalError(f"{path}: the record of a call is damaged. {recovery(path)}") from None
+    return text, reasoning, refusal
 
 
 def recovery(path: Path) -> str:

@@ -39,8 +39,11 @@ class Method:
     seeds: tuple[Seed, ...] = ()
 
 
-async def run_slot(slot: Slot, *, models: Models, method: Method) -> SlotResult:
-    """Take every instruction that the slot's source gives to its end; outcomes are in the source's order."""
+async def run_slot(slot: Slot, *, models: Models, method: Method, only: int | None = None) -> SlotResult:
+    """Take every instruction that the slot's source gives to its end; outcomes are in the source's order.
+
+    ``only`` is the number (from 0) of the one instruction to take, where the others are not asked for.
+    """
     slot_id = f"{slot.index:06d}"
     # The slot's number is not in it: that is only known once the whole pool is, while a plan's probe takes the very
     # journeys of the run before.
@@ -56,7 +59,9 @@ async def run_slot(slot: Slot, *, models: Models, method: Method) -> SlotResult:
         return SlotResult(slot, (Outcome(slot_id, "failed", slot.entry, failure=failure("decode", error)),))
     starts = [Outcome(f"{slot_id}.{number}", "failed", slot.entry, basic) for number, basic in enumerate(basics)]
     journeys = [
-        _journey(start, context, method.parts, draws=f"{draws}.{number}") for number, start in enumerate(starts)
+        _journey(start, context, method.parts, draws=f"{draws}.{number}")
+        for number, start in enumerate(starts)
+        if only in (None, number)
     ]
     return SlotResult(slot, tuple(await together(*journeys)))
 
