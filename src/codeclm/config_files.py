@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -31,13 +32,22 @@ Places = Mapping[KeyPath, str]
 """Where each key was given: ``file:line`` or the override."""
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one key, by its full path; empty where it is about the whole. ``where`` is as in Places."""
+
+    key: str
+    where: str
+    said: str
+
+
 def load(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """The configuration in ``path`` with ``overrides`` (each ``a.b=value``, the value in YAML) applied on top."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: can't read the config ({error}). `codeclm init` writes a commented one.") from None
-    values, places = _parse(text, path)
+    values, places = parse(text, str(path))
     for override in overrides:
         places[_apply(values, override)] = f"--set {override}"
     return from_mapping(values, folder=path.parent, name=str(path), places=places)
@@ -50,7 +60,8 @@ def from_mapping(
     try:
         config = RunConfig.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(error, name, places or {}))) from None
+        found = _explain(error, name, places or {})
+        raise ConfigError("\n".join(f"{problem.where}: {problem.said}" for problem in found)) from None
     try:
         orjson.dumps(config.model_dump(mode="json"), option=orjson.OPT_NON_STR_KEYS)
     except (TypeError, ValueError) as error:
@@ -71,6 +82,15 @@ def from_mapping(
     }
     paths["models"] = _with_weights(config.models, folder, name)
     return config.model_copy(update={**paths, "method": config.method.model_copy(update=method)})
+
+
+def problems(values: Mapping[str, Any], *, name: str = "config", places: Places | None = None) -> list[Problem]:
+    """All that is wrong with plain values, key by key; none where they are a configuration. Reads no file."""
+    try:
+        RunConfig.model_validate(values)
+    except ValidationError as error:
+        return list(_explain(error, name, places or {}))
+    return []
 
 
 def _with_weights(models: ModelsConfig, folder: Path, name: str) -> ModelsConfig:
@@ -152,19 +172,20 @@ def differences(
     return differing
 
 
-def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[KeyPath, str]]:
+def parse(text: str, name: str) -> tuple[dict[str, Any], dict[KeyPath, str]]:
+    """The values in YAML text, and where each was given. Raises ConfigError that calls the text ``name``."""
     try:
         values = _unshared(yaml.safe_load(text))
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where else ""
-        raise ConfigError(f"{path}{line}: not valid YAML: {getattr(error, 'problem', None) or error}.") from None
+        raise ConfigError(f"{name}{line}: not valid YAML: {getattr(error, 'problem', None) or error}.") from None
     if not isinstance(values, dict):
         raise ConfigError(
-            f"{path}: expected keys and values such as `size: 500`. `codeclm init` writes a commented one."
+            f"{name}: expected keys and values such as `size: 500`. `codeclm init` writes a commented one."
         )
-    return values, {key: f"{path}:{line}" for key, line in _lines(node, ())}
+    return values, {key: f"{name}:{line}" for key, line in _lines(node, ())}
 
 
 def _unshared(value: Any) -> Any:
@@ -212,21 +233,22 @@ _EXPECTED = {
 }
 
 
-def _explain(error: ValidationError, name: str, places: Places) -> Iterator[str]:
+def _explain(error: ValidationError, name: str, places: Places) -> Iterator[Problem]:
     for problem in error.errors():
         path = tuple(str(part) for part in problem["loc"])
         where = next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), name)
         key = ".".join(path)
         if problem["type"] == "extra_forbidden":
-            yield f"{where}: unknown key `{key}`.{_nearest(path)}"
+            said = f"unknown key `{key}`.{_nearest(path)}"
         elif problem["type"] == "missing":
-            yield f"{where}: missing key `{key}`: {_described(path)}"
+            said = f"missing key `{key}`: {_described(path)}"
         else:
             message = _EXPECTED.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
             shown = path and path[-1] != "api_key_env" and not isinstance(problem["input"], dict)
             given = f", not {problem['input']!r:.80}" if shown else ""
             described = f" ({_described(path)})" if _field(path) else ""
-            yield f"{where}: {f'`{key}`: ' if key else ''}{message[0].lower()}{message[1:]}{given}.{described}"
+            said = f"{f'`{key}`: ' if key else ''}{message[0].lower()}{message[1:]}{given}.{described}"
+        yield Problem(key, where, said)
 
 
 def _nearest(path: KeyPath) -> str:
