@@ -2,8 +2,9 @@
 
 A feature is a module of this package with ``routes() -> list[web.RouteDef]``, listed in ``_FEATURES``. It may have
 ``PLACES``, pairs of an address and a name for the bar on top, and ``RUN_PLACES``, the same for the bar of each run,
-where the address is what follows ``/runs/KEY``. What its handlers are made with is in handling.py; who may ask at all,
-and with which headers it is answered, in safety.py. The pages of one run extend ``run_layout.html``.
+where the address is what follows ``/runs/KEY``; and ``prepare(app)``, for what it keeps in the application. What its
+handlers are made with is in handling.py; who may ask at all, and with which headers it is answered, in safety.py. The
+pages of one run extend ``run_layout.html``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from aiohttp import web
 
 from codeclm.errors import CodecLMError
 from codeclm.pages import rendering
-from codeclm.studio import blind, live, outcomes, runs, safety
+from codeclm.studio import blind, charts, controls, live, outcomes, runs, safety
 from codeclm.studio.folders import RunsFolder
 from codeclm.studio.handling import FLASHES, PLACES, RUN_PLACES, RUNS, is_partial, page
 from codeclm.studio.safety import Door
@@ -28,7 +29,7 @@ _STATIC: Final = Path(__file__).parent / "static"
 _LARGEST_BODY: Final = 16 * 2**20  # bytes: seeds that are uploaded
 _KINDS: Final = {".css": "text/css", ".js": "text/javascript"}
 
-_FEATURES: Final = (runs, live, outcomes, blind)
+_FEATURES: Final = (runs, charts, live, controls, outcomes, blind)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -43,6 +44,8 @@ def make_app(folder: Path, door: Door | None = None) -> web.Application:
     app.router.add_get("/static/{name}", _static)
     app.router.add_get("/favicon.ico", _no_icon)
     for feature in _FEATURES:
+        if prepare := getattr(feature, "prepare", None):
+            prepare(app)
         app.add_routes(feature.routes())
         app[PLACES].extend(getattr(feature, "PLACES", ()))
         app[RUN_PLACES].extend(getattr(feature, "RUN_PLACES", ()))

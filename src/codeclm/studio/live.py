@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from aiohttp import web
 
@@ -20,7 +19,7 @@ from codeclm.studio.summaries import Summary, counts_in, number_in, read_object,
 class Live:
     """A run at work. Rates are of the last 20 seconds; times are in seconds, None where there is no telling.
 
-    ``notes`` are of the endpoints: what was spent, the limits found, servers that start, who is out of order.
+    The last four are for people: what was spent, the limits found, servers that start, endpoints out of order.
     """
 
     doing: str = "starting"
@@ -44,7 +43,10 @@ class Live:
     kept_by_iteration: Mapping[str, int] = field(default_factory=dict)
     failures_by_cause: Mapping[str, int] = field(default_factory=dict)
     retries: Mapping[str, int] = field(default_factory=dict)
-    notes: Mapping[str, str] = field(default_factory=dict)
+    spent: str = ""
+    limits: str = ""
+    starting: str = ""
+    out_of_order: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ def read_live(run: Run) -> Live:
     values = read_object(run.folder / NAME)
     if not values:
         return Live()
+    told = values.get("notes")
+    notes = told if isinstance(told, dict) else {}
 
     def count(name: str) -> int:
         return int(number_in(values, name) or 0)
@@ -108,10 +112,8 @@ def read_live(run: Run) -> Live:
         kept_by_iteration=counts_in(values, "kept_by_iteration"),
         failures_by_cause=counts_in(values, "failures_by_cause"),
         retries=counts_in(values, "retries"),
-        notes=_texts(values.get("notes")),
+        spent=text_in(notes, "spent"),
+        limits=text_in(notes, "limits"),
+        starting=text_in(notes, "starting"),
+        out_of_order=text_in(notes, "out of order"),
     )
-
-
-def _texts(value: Any) -> dict[str, str]:
-    found = value if isinstance(value, dict) else {}
-    return {name: text for name, text in found.items() if isinstance(text, str) and text}

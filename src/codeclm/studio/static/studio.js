@@ -2,7 +2,8 @@
 //
 // <div data-refresh="URL" data-every="1000">  its content is fetched anew every so many milliseconds while the page is
 //     seen. The answer's header Studio-Refresh ends this ("stop") or loads the whole page anew ("reload").
-// <div data-load="URL">                       its content is fetched once; in a <details>, when that is opened.
+// <div data-load="URL">                       its content is fetched once, in a <details> when that is opened; until then,
+//     and where that fails, it shows what stands in it.
 // <form data-live="ID">                       a GET form whose answer replaces the content of #ID as one types or chooses;
 //     the address says what is shown. data-live-url="URL" asks elsewhere than the form's action.
 // <form data-confirm="QUESTION">              asks before it is sent.
@@ -114,7 +115,9 @@
       element.setAttribute("aria-busy", "true");
       try {
         const answer = await ask(element.dataset.load, AbortSignal.timeout(60000));
-        replace(element, await answer.text());
+        const html = await answer.text();
+        if (answer.ok) replace(element, html);
+        else element.insertAdjacentHTML("afterbegin", html); // what stood there is better than nothing
         if (!answer.ok && details) details.addEventListener("toggle", opened);
       } catch {
         element.textContent = "The studio does not answer. Reload the page to try again.";
