@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 
 from codeclm import run_directory
+from codeclm.config import RunConfig
 from codeclm.config_files import load
 from codeclm.dataset.export import export_row, reselect, write_parquet, write_rows
 from codeclm.dataset.outcomes import example_row, outcome_from_row
@@ -86,19 +87,9 @@ def _discarded(run_dir: Path) -> Iterator[Outcome]:
 def _selected_anew(run_dir: Path, threshold: float) -> Iterator[Outcome]:
     config = load(run_dir / run_directory.CONFIG)
     every = chain(_recorded(run_dir), _discarded(run_dir))  # a run that kept nothing is to be selected from too
-    if not any(iteration.comparison for outcome in every for iteration in outcome.iterations):
-        raise ConfigError(
-            f"{run_dir}: `--threshold` selects by the gap between two answers, and the method {config.method.name} "
-            "has compared none."
-        )
-    if is_own(decides := part_name(config.method, "filter") or ""):
-        raise ConfigError(
-            f"{run_dir}: `--threshold` selects by the gap alone, and the filter {shown(decides)} may go by more. {_RUN}"
-        )
-    if config.method.selection == "random":
-        raise ConfigError(
-            f"{run_dir}: its examples were drawn at random, whatever their gaps. `--threshold` selects by them. {_RUN}"
-        )
+    compared = any(iteration.comparison for outcome in every for iteration in outcome.iterations)
+    if why_not := why_no_threshold(config, compared=compared):
+        raise ConfigError(f"{run_dir}: {why_not}")
     in_slot_order = heapq.merge(_recorded(run_dir), _discarded(run_dir), key=_place)
     test_items = read_test_sets(config.test_sets) if config.test_sets else None
     with Selection(config, use_cases=_use_cases(run_dir), test_items=test_items) as selection:
@@ -110,6 +101,23 @@ def _selected_anew(run_dir: Path, threshold: float) -> Iterator[Outcome]:
                 yield considered
         if not selection.at_once:
             yield from (outcome for outcome in selection.decided() if outcome.status == "kept")
+
+
+def why_no_threshold(config: RunConfig, *, compared: bool) -> str:
+    """Why a run's examples can't be selected anew by another threshold; empty where they can.
+
+    ``compared`` is whether any two answers of it were.
+    """
+    if not compared:
+        return (
+            f"`--threshold` selects by the gap between two answers, and the method {config.method.name} "
+            "has compared none."
+        )
+    if is_own(decides := part_name(config.method, "filter") or ""):
+        return f"`--threshold` selects by the gap alone, and the filter {shown(decides)} may go by more. {_RUN}"
+    if config.method.selection == "random":
+        return f"its examples were drawn at random, whatever their gaps. `--threshold` selects by them. {_RUN}"
+    return ""
 
 
 def _place(outcome: Outcome) -> tuple[int, int]:

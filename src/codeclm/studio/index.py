@@ -83,8 +83,8 @@ def open_index(path: Path, run_dir: Path, signature: Signature) -> Index | None:
         db.execute("PRAGMA temp_store = MEMORY")
         if _is_ours(db) and tuple(db.execute("SELECT name, size, modified FROM built_of")) == signature:
             return Index(db, run_dir)
-    except (sqlite3.Error, UnicodeDecodeError):
-        pass
+    except (sqlite3.Error, LookupError, TypeError, ValueError):
+        pass  # whatever it is, it is none of ours
     if db:
         db.close()
     return None
@@ -109,7 +109,11 @@ def _our_schema() -> tuple[Any, ...]:
 
 
 class Index:
-    """An index that :func:`open_index` believed. Every method raises :class:`IndexBroken` where that was wrong."""
+    """An index that :func:`open_index` believed. Every method raises :class:`IndexBroken` where that was wrong.
+
+    ``total`` is how many outcomes there are; ``stale_edits`` how many edits are of other words than the examples have;
+    ``edits_problem`` says why edits can't be read, if so.
+    """
 
     def __init__(self, db: sqlite3.Connection, run_dir: Path) -> None:
         self._db = db
@@ -117,11 +121,12 @@ class Index:
         self._lock = threading.Lock()
         self._lists: OrderedDict[tuple[Filter, Sort], array[int]] = OrderedDict()
         self._edits_state: tuple[int, int] | None = (-1, -1)
+        (self.total,) = db.execute("SELECT count(*) FROM outcomes").fetchone()
         self._searched = ("", False)
         db.execute("CREATE TEMP TABLE touched (row INTEGER PRIMARY KEY, how TEXT NOT NULL)")
         db.execute("CREATE TEMP TABLE found (row INTEGER PRIMARY KEY)")
         self._edits: dict[str, Edit] = {}
-        self.stale_edits = 0
+        self.stale_edits, self.edits_problem = 0, ""
         self._names: dict[int, str] = dict(db.execute("SELECT number, name FROM names"))
         self._kinds = {kind.number: kind for kind in map(self._kind, db.execute("SELECT * FROM kinds"))}
 
@@ -169,7 +174,7 @@ class Index:
         """What comes before and after an outcome in the list; None where it is not in it."""
         with self._reading() as db:
             rows = self._list(db, filter, sort)
-            found = db.execute("SELECT row FROM outcomes WHERE id = ?", (id,)).fetchone()
+            found = db.execute("SELECT row FROM outcomes WHERE id = ?", (_plain(id),)).fetchone()
             try:
                 at = rows.index(found[0]) if found else -1
             except ValueError:
@@ -183,7 +188,7 @@ class Index:
     def row(self, id: str) -> dict[str, Any] | None:
         """The outcome's row as it stands in the run's file; None where there is no such outcome."""
         with self._reading() as db:
-            found = db.execute("SELECT row FROM outcomes WHERE id = ?", (id,)).fetchone()
+            found = db.execute("SELECT row FROM outcomes WHERE id = ?", (_plain(id),)).fetchone()
             places = self._places(db, found) if found else {}
         for line in rows_at(self._run_dir, list(places.values())):
             row = orjson.loads(line)
@@ -192,10 +197,18 @@ class Index:
             return row
         return None
 
+    def counts(self) -> Counter[Status]:
+        """How many outcomes there are of each status."""
+        with self._reading() as db:
+            counted: Counter[Status] = Counter()
+            for kind, count in db.execute("SELECT kind, count(*) FROM outcomes GROUP BY kind"):
+                counted[self._kinds[kind].status] += count
+            return counted
+
     def compared(self) -> bool:
         """Whether any two answers were compared, so that a threshold can decide."""
         with self._reading() as db:
-            return db.execute("SELECT 1 FROM bands LIMIT 1").fetchone() is not None
+            return db.execute("SELECT 1 FROM outcomes WHERE gap IS NOT NULL LIMIT 1").fetchone() is not None
 
     def passing(self, threshold: float) -> list[Passing]:
         """What passes at a threshold by its gaps alone, each at the first iteration that does."""
@@ -216,7 +229,7 @@ class Index:
             try:
                 self._read_edits()
                 yield self._db
-            except (sqlite3.Error, UnicodeDecodeError, LookupError) as error:
+            except (sqlite3.Error, LookupError, TypeError, ValueError) as error:
                 raise IndexBroken(str(error)) from error
 
     def _read_edits(self) -> None:
@@ -224,7 +237,11 @@ class Index:
         state = _state_of(self._run_dir / EDITS)
         if state == self._edits_state:
             return
-        self._edits = edits = read_edits(self._run_dir)
+        try:
+            edits, self.edits_problem = read_edits(self._run_dir), ""
+        except RunDirectoryError as error:
+            edits, self.edits_problem = {}, str(error)
+        self._edits = edits
         self._db.execute("DELETE FROM touched")
         fitting = 0
         for edit in edits.values():
@@ -313,10 +330,8 @@ class Index:
 def _state_of(path: Path) -> tuple[int, int] | None:
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return None
-    except OSError as error:
-        raise RunDirectoryError(f"{path}: can't read it ({error.strerror}). Mend its permissions.") from None
     return status.st_size, status.st_mtime_ns
 
 

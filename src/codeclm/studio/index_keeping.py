@@ -14,13 +14,18 @@ import shutil
 import sys
 import tempfile
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from codeclm.studio.index import Index, open_index
+from aiohttp import web
+
+from codeclm.studio.index import Index, IndexBroken, open_index
 from codeclm.studio.indexing import Signature, signature_of
+
+T = TypeVar("T")
 
 NAME: Final = ".studio.sqlite"
 
@@ -65,11 +70,12 @@ class IndexKeeper:
                 return index
         return self._begin(run_dir, signature)
 
-    def forget(self, run_dir: Path) -> None:
-        """An index turned out to be broken: it is to be built anew."""
-        known = self._open.pop(run_dir, None)
-        if known:
-            self._retire(known[1])
+    def forget(self, run_dir: Path, index: Index) -> None:
+        """This index turned out to be broken: it is to be built anew, unless that was done."""
+        known = self._open.get(run_dir)
+        if known is None or known[1] is not index:
+            return
+        self._retire(self._open.pop(run_dir)[1])
         for path in self._places(run_dir):
             with suppress(OSError):
                 path.unlink()
@@ -141,6 +147,34 @@ class IndexKeeper:
         for old in self._retired:
             old.close()
         self._retired = [index]
+
+
+INDEXES: Final = web.AppKey("indexes", IndexKeeper)
+
+
+def keep_indexes(app: web.Application) -> None:
+    """Let an application have indexes, and let go of them when it ends."""
+    app[INDEXES] = IndexKeeper()
+
+    async def close(app: web.Application) -> None:
+        await app[INDEXES].close()
+
+    app.on_cleanup.append(close)
+
+
+async def from_index(request: web.Request, run_dir: Path, read: Callable[[Index], T]) -> T | Building:
+    """What ``read`` gives for the index of a run, called in a thread; or how far the index is being built."""
+    keeper = request.app[INDEXES]
+    index = await keeper.index_of(run_dir)
+    if isinstance(index, Building):
+        return index
+    try:
+        return await asyncio.to_thread(read, index)
+    except IndexBroken:
+        keeper.forget(run_dir, index)
+        raise web.HTTPConflict(
+            text="The index of this run could not be read. It is built anew: load the page again."
+        ) from None
 
 
 async def _follow(process: asyncio.subprocess.Process, building: Building) -> None:

@@ -74,8 +74,8 @@ def rows_at(run_dir: Path, places: Sequence[tuple[int, int, int]]) -> Iterator[b
                 if number not in opened:
                     opened[number] = stack.enter_context((run_dir / FILES[number]).open("rb"))
                 opened[number].seek(start)
-                line = opened[number].read(length)
-            except OSError:
+                line = opened[number].read(max(0, length))
+            except (OSError, LookupError, ValueError):
                 raise _changed() from None
             if len(line) != length:
                 raise _changed()
