@@ -37,12 +37,13 @@ PREFERENCES = "preferences.jsonl"
 DISCARDED = "discarded.jsonl"
 FAILURES = "failures.jsonl"
 METADATA = "metadata.jsonl"
+REPORT = "report.html"
 EDITS = "edits.jsonl"
 """What people changed in the examples (codeclm.edits): no run writes or replaces it."""
 
 LOCK = ".lock"
 OWN_FILES = (
-    CONFIG, JOURNAL, PLAN, MANIFEST, CARD, EXAMPLES, PREFERENCES, DISCARDED, FAILURES, METADATA, EDITS, LOCK,
+    CONFIG, JOURNAL, PLAN, MANIFEST, CARD, EXAMPLES, PREFERENCES, DISCARDED, FAILURES, METADATA, REPORT, EDITS, LOCK,
 )  # fmt: skip
 
 _GLANCE = 0.2  # seconds: who only looks whether a directory is held holds it for far less (is_held)

@@ -1,4 +1,7 @@
-"""The picture of an evaluation, as Vega-Lite. Only :mod:`codeclm.evaluating.picture` imports this: altair is heavy."""
+"""The charts of an evaluation, as Vega-Lite: its picture, and single ones for a page.
+
+It imports altair: only functions that draw import this module.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 import altair as alt
 
-from codeclm.chart_style import BLUE, GREY, ORANGE, Chart, Values, arranged, data
+from codeclm.chart_style import BLUE, GREY, ORANGE, Chart, Values, arranged, data, styled
 
 _WIDTH = 240
 _STEP = 24
@@ -25,6 +28,17 @@ def evaluation(rows: Sequence[Row]) -> alt.TopLevelMixin:
         _parts(_places(rows), names, "Preferred by the judge", _PLACES, height=_STEP * len(rows)),
     ]
     return arranged([top, *_by_category(rows)])
+
+
+def results(rows: Sequence[Row]) -> alt.TopLevelMixin:
+    """Wins, ties and losses by candidate, alone."""
+    names = [row["candidate"] for row in rows]
+    return styled(_parts(_results(rows, "candidate"), names, "", _RESULTS, height=_STEP * len(rows)))
+
+
+def recovered(rows: Sequence[Row]) -> alt.TopLevelMixin:
+    """CRR with its interval by candidate, alone."""
+    return styled(_crr(rows, [row["candidate"] for row in rows]).properties(title=""))
 
 
 _RESULTS = (("wins", BLUE), ("ties", GREY), ("losses", ORANGE))

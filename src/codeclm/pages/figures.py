@@ -80,7 +80,8 @@ def svg(name: str, title: str, chart: Callable[[], Any]) -> Markup:
     try:
         import vl_convert
 
-        spec = _as_page(without_unprintable(chart().to_dict()))
+        stand_ins = _StandIns()
+        spec = _as_page(without_unprintable(stand_ins.put(chart().to_dict())))
     except ModuleNotFoundError as missing:
         raise MissingCharts(f"{missing.name} is not installed") from None
     spec["config"] = _merged(spec.get("config", {}), _LOOK)
@@ -92,7 +93,39 @@ def svg(name: str, title: str, chart: Callable[[], Any]) -> Markup:
     head = Markup('<svg class="chart" role="img" aria-label="{}" width="{}" height="{}" viewBox="{}">').format(
         title, found[1], found[2], found[3]
     )
-    return head + Markup(drawn[found.end() :])  # noqa: S704  # the renderer escapes the texts in it
+    return head + Markup(stand_ins.taken_back(drawn[found.end() :]))  # noqa: S704  # the renderer escapes its texts
+
+
+class _StandIns:
+    """Characters beyond U+FFFF, such as emoji, which the renderer may tear: it draws one of private use for each."""
+
+    _PRIVATE: Final = range(0xE000, 0xF900)
+    _OTHERS: Final = re.compile("[\ue000-\uf8ff\U00010000-\U0010ffff]")
+
+    def __init__(self) -> None:
+        self._by_character: dict[str, str] = {}
+
+    def put(self, value: Any) -> Any:
+        """The specification with stand-ins; U+FFFD for what there are none left for."""
+        match value:
+            case str():
+                return self._OTHERS.sub(self._stand_in, value)
+            case dict():
+                return {key: self.put(one) for key, one in value.items()}
+            case list():
+                return [self.put(one) for one in value]
+        return value
+
+    def _stand_in(self, found: re.Match[str]) -> str:
+        known = self._by_character
+        if found[0] not in known and len(known) >= len(self._PRIVATE):
+            return "\ufffd"
+        return known.setdefault(found[0], chr(self._PRIVATE[0] + len(known)))
+
+    def taken_back(self, drawn: str) -> str:
+        """What was drawn, with the characters themselves."""
+        characters = {ord(stand_in): character for character, stand_in in self._by_character.items()}
+        return drawn.translate(characters)
 
 
 def _with_own_ids(drawn: str, name: str) -> str:

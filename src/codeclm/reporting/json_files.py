@@ -1,0 +1,216 @@
+"""What a run, its audit and its evaluations wrote as JSON, read for a report: only what it shows, each with its type.
+
+Files may be edited, old or foreign. What a file lacks has a default, what it has beside is ignored, and what is of
+another type is an error with the file and the key: :class:`~codeclm.errors.RunDirectoryError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, ValidationError
+
+from codeclm import run_directory
+from codeclm.auditing.audit import AUDIT
+from codeclm.config import SIMULATOR
+from codeclm.errors import RunDirectoryError
+from codeclm.evaluating.evaluate import FOLDER
+from codeclm.evaluating.results import EVALUATION
+from codeclm.prices import Price, cost, dearer
+from codeclm.records import Usage
+
+EVALUATIONS: Final = 24
+"""Evaluations that a report shows, at most: the first ones by their folders' names."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class StageCalls(_Part):
+    """The recorded calls of one stage to one model; ``seconds`` is the sum of their latencies."""
+
+    stage: str
+    model: str
+    calls: NonNegativeInt
+    prompt_tokens: NonNegativeInt = 0
+    completion_tokens: NonNegativeInt = 0
+    seconds: FiniteFloat = 0.0
+
+
+class ModelUsed(_Part):
+    """A model by the name it was asked under; its address is read only to tell the simulator, and not shown."""
+
+    model: str
+    base_url: str = ""
+
+
+class _ListedPrice(_Part):
+    input: Decimal
+    output: Decimal
+
+
+class Spending(_Part):
+    """What one endpoint may have charged; ``price`` in dollars per million tokens, None where nobody knows it."""
+
+    model: str
+    requests: NonNegativeInt = 0
+    unknown_prompt_tokens: NonNegativeInt = 0
+    unknown_completion_tokens: NonNegativeInt = 0
+    usd: FiniteFloat | None = None
+    price: _ListedPrice | None = None
+
+
+class Manifest(_Part):
+    """manifest.json; codeclm/manifest.py says what each figure is."""
+
+    codeclm: str = ""
+    state: str
+    error: str = ""
+    size: NonNegativeInt = 0
+    counts: dict[str, NonNegativeInt] = Field(default_factory=dict)
+    models: dict[str, ModelUsed] = Field(default_factory=dict)
+    method: dict[str, Any] = Field(default_factory=dict)
+    seed: int | None = None
+    calls: tuple[StageCalls, ...] = ()
+    shared_calls: NonNegativeInt | None = None
+    usd_used: FiniteFloat | None = None
+    faults: dict[str, NonNegativeInt] = Field(default_factory=dict)
+    spending: tuple[Spending, ...] = ()
+    usd: FiniteFloat | None = None
+    config_sha256: str = ""
+    seeds_sha256: str = ""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the built-in simulator stood in for any of the models."""
+        return any(model.base_url == SIMULATOR for model in self.models.values())
+
+    def dollars(self, calls: StageCalls) -> float | None:
+        """What these calls cost, the dearest where a model's name has several prices; None where one is unknown."""
+        rows = [row for row in self.spending if row.model == calls.model]
+        prices = [Price(row.price.input, row.price.output, "") for row in rows if row.price]
+        if not prices or len(prices) < len(rows):
+            return None
+        dearest = prices[0]
+        for price in prices[1:]:
+            dearest = dearer(dearest, price)
+        return float(cost(dearest, Usage(calls.prompt_tokens, calls.completion_tokens)))
+
+
+class LikenessFound(_Part):
+    """How names of examples lie to the seeds'; codeclm/auditing/fidelity.py."""
+
+    distance: FiniteFloat | None = None
+    coverage: FiniteFloat | None = None
+    missing: tuple[str, ...] = ()
+    missing_count: NonNegativeInt = 0
+
+
+class _FidelityFound(_Part):
+    use_cases: LikenessFound = LikenessFound()
+    skills: LikenessFound = LikenessFound()
+    entries: NonNegativeInt = 0
+    entries_covered: NonNegativeInt = 0
+
+
+class _DiversityFound(_Part):
+    sampled: NonNegativeInt = 0
+    distinct_2: FiniteFloat | None = None
+    self_bleu: FiniteFloat | None = None
+    vendi: FiniteFloat | None = None
+
+
+class CheckFound(_Part):
+    """A check of an audit: None where it was not made, which ``not_done`` then says."""
+
+    findings: NonNegativeInt | None = None
+    examples: NonNegativeInt | None = None
+    share: FiniteFloat | None = None
+    not_done: str = ""
+
+
+class LevelFound(_Part):
+    """What the judge said of the difficulty of the examples kept in an iteration, 1 to 10; None where not asked."""
+
+    iteration: int
+    difficulty: FiniteFloat | None = None
+
+
+class AuditFound(_Part):
+    """audit.json; docs/audit.md says what each figure is."""
+
+    examples: NonNegativeInt
+    fidelity: _FidelityFound = _FidelityFound()
+    diversity: _DiversityFound = _DiversityFound()
+    complexity: tuple[LevelFound, ...] = ()
+    checks: dict[str, CheckFound] = Field(default_factory=dict)
+
+
+class _OtherRule(_Part):
+    rule: str = ""
+    crr: FiniteFloat | None = None
+
+
+class _PositionFound(_Part):
+    lean: FiniteFloat | None = None
+
+
+class EvaluationFound(_Part):
+    """An evaluation.json of the judge's; docs/evaluation.md says what each figure is."""
+
+    benchmark: str
+    candidate: str
+    reference: str
+    rule: str = ""
+    items: NonNegativeInt = 0
+    wins: NonNegativeInt
+    ties: NonNegativeInt
+    losses: NonNegativeInt
+    invalid: NonNegativeInt = 0
+    crr: FiniteFloat | None = None
+    crr_interval: tuple[FiniteFloat, FiniteFloat] | None = None
+    win_rate: FiniteFloat | None = None
+    other_rule: _OtherRule = _OtherRule()
+    position: _PositionFound = _PositionFound()
+
+
+_Read = TypeVar("_Read", bound=_Part)
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The run's manifest; None where no run has come so far."""
+    return _read(folder / run_directory.MANIFEST, Manifest)
+
+
+def read_audit(folder: Path) -> AuditFound | None:
+    """The run's audit; None where it had none."""
+    return _read(folder / AUDIT, AuditFound)
+
+
+def read_evaluations(folder: Path) -> Iterator[EvaluationFound]:
+    """The evaluations in the run's directory, at most :data:`EVALUATIONS`, and not those of other programs."""
+    paths = sorted(folder.glob(f"{FOLDER}/*/*-vs-*/{EVALUATION}"))
+    if not paths:  # an evaluation.json alone, as others may leave it
+        paths = [folder / EVALUATION]
+    for path in paths[:EVALUATIONS]:
+        if found := _read(path, EvaluationFound):
+            yield found
+
+
+def _read(path: Path, kind: type[_Read]) -> _Read | None:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunDirectoryError(f"{path}: can't read it ({error.strerror}). Mend its permissions.") from None
+    except ValidationError as problem:
+        first = problem.errors(include_url=False, include_input=False)[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise RunDirectoryError(
+            f"{path}: {key:.80}: {first['msg']:.120}. Move it away, and have it written anew."
+        ) from None
