@@ -19,7 +19,7 @@ from aiohttp import web
 
 from codeclm.errors import CodecLMError
 from codeclm.pages import rendering
-from codeclm.studio import blind, browsing, charts, controls, live, outcomes, runs, safety, thresholds
+from codeclm.studio import blind, browsing, charts, controls, live, outcomes, runs, safety, starting, thresholds
 from codeclm.studio.folders import RunsFolder
 from codeclm.studio.handling import FLASHES, PLACES, RUN_PLACES, RUNS, is_partial, page
 from codeclm.studio.safety import Door

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
@@ -23,9 +24,10 @@ from codeclm.dataset.seeds import read_seeds
 from codeclm.edits import Edit
 from codeclm.errors import CodecLMError, InputError
 from codeclm.pages.rendering import visible
+from codeclm.raw_calls import raw_calls_of
 from codeclm.records import Outcome
 from codeclm.studio.folders import Run
-from codeclm.studio.handling import RUNS, flash, go_to, page, run_of
+from codeclm.studio.handling import RUNS, flash, go_to, is_partial, page, run_of
 
 _BUNDLED: Final = Path(__file__).parent.parent / "bundled"
 _LARGEST_SEEDS: Final = 50 * 2**20  # bytes of a seeds file that is read for the sake of one page
@@ -80,11 +82,15 @@ async def _show(request: web.Request) -> web.Response:
 
 async def _calls(request: web.Request) -> web.Response:
     """The calls that led to the outcome, as a part of its page."""
-    from codeclm.raw_calls import raw_calls
-
     run = await run_of(request)
-    found = await raw_calls(run.folder, request.match_info["id"])
-    return page(request, "outcome_calls.html", run=run, id=request.match_info["id"], found=found)
+    outcome = await asyncio.to_thread(_found, run.folder, request.match_info["id"])
+    found = await asyncio.to_thread(lambda: asyncio.run(raw_calls_of(run.folder, outcome)))
+    template = "outcome_calls_part.html" if is_partial(request) else "outcome_calls.html"
+    return page(request, template, run=run, outcome=outcome, found=found, when=_when)
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 async def _change(request: web.Request) -> web.Response:
