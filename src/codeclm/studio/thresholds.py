@@ -29,7 +29,7 @@ from codeclm.studio.index_keeping import Building, from_index
 RUN_PLACES: Final = (("/threshold", "Threshold"),)
 STEP: Final = 0.25
 
-_MOST_USE_CASES: Final = 30
+_MOST_USE_CASES: Final = 15
 
 
 def routes() -> list[web.RouteDef]:
