@@ -34,11 +34,18 @@ Places = Mapping[KeyPath, str]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one key, by its full path; empty where it is about the whole. ``where`` is as in Places."""
+    """What is wrong with one key, by its full path; empty where it is about the whole.
+
+    ``where`` is as in Places, ``about`` the key's description where that helps.
+    """
 
     key: str
     where: str
     said: str
+    about: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.said}" + (f" ({self.about})" if self.about else "")
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -60,8 +67,7 @@ def from_mapping(
     try:
         config = RunConfig.model_validate(values)
     except ValidationError as error:
-        found = _explain(error, name, places or {})
-        raise ConfigError("\n".join(f"{problem.where}: {problem.said}" for problem in found)) from None
+        raise ConfigError("\n".join(map(str, _explain(error, name, places or {})))) from None
     try:
         orjson.dumps(config.model_dump(mode="json"), option=orjson.OPT_NON_STR_KEYS)
     except (TypeError, ValueError) as error:
@@ -237,7 +243,7 @@ def _explain(error: ValidationError, name: str, places: Places) -> Iterator[Prob
     for problem in error.errors():
         path = tuple(str(part) for part in problem["loc"])
         where = next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), name)
-        key = ".".join(path)
+        key, about = ".".join(path), ""
         if problem["type"] == "extra_forbidden":
             said = f"unknown key `{key}`.{_nearest(path)}"
         elif problem["type"] == "missing":
@@ -246,9 +252,9 @@ def _explain(error: ValidationError, name: str, places: Places) -> Iterator[Prob
             message = _EXPECTED.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
             shown = path and path[-1] != "api_key_env" and not isinstance(problem["input"], dict)
             given = f", not {problem['input']!r:.80}" if shown else ""
-            described = f" ({_described(path)})" if _field(path) else ""
-            said = f"{f'`{key}`: ' if key else ''}{message[0].lower()}{message[1:]}{given}.{described}"
-        yield Problem(key, where, said)
+            about = _described(path)
+            said = f"{f'`{key}`: ' if key else ''}{message[0].lower()}{message[1:]}{given}."
+        yield Problem(key, where, said, about)
 
 
 def _nearest(path: KeyPath) -> str:

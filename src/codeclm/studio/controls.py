@@ -109,7 +109,8 @@ def _keys(value: Any, depth: int) -> Iterator[str]:
     """The keys of a mapping and of those in it, so deep."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield str(key)
+            if inner is not None:  # as a resolved config has it where nothing is set
+                yield str(key)
             if depth:
                 yield from _keys(inner, depth - 1)
 

@@ -26,6 +26,7 @@ from codeclm.errors import CodecLMError, InputError
 from codeclm.pages.rendering import visible
 from codeclm.raw_calls import raw_calls_of
 from codeclm.records import Outcome
+from codeclm.studio.browsing import neighbours_of, row_of
 from codeclm.studio.folders import Run
 from codeclm.studio.handling import RUNS, flash, go_to, is_partial, page, run_of
 
@@ -83,7 +84,7 @@ async def _show(request: web.Request) -> web.Response:
 async def _calls(request: web.Request) -> web.Response:
     """The calls that led to the outcome, as a part of its page."""
     run = await run_of(request)
-    outcome = await asyncio.to_thread(_found, run.folder, request.match_info["id"])
+    outcome = await _outcome_of(request, run)
     found = await asyncio.to_thread(lambda: asyncio.run(raw_calls_of(run.folder, outcome)))
     template = "outcome_calls_part.html" if is_partial(request) else "outcome_calls.html"
     return page(request, template, run=run, outcome=outcome, found=found, when=_when)
@@ -98,7 +99,7 @@ async def _change(request: web.Request) -> web.Response:
     run = await run_of(request)
     form = await request.post()
     sent = {name: _as_typed(str(form.get(name, ""))) for name in ("instruction", "answer", "by", "note")}
-    outcome = await asyncio.to_thread(_found, run.folder, request.match_info["id"])
+    outcome = await _outcome_of(request, run)
     try:
         said = await asyncio.to_thread(_add, run.folder, outcome, form, sent)
     except CodecLMError as error:
@@ -148,9 +149,8 @@ _SAID: Final[Mapping[edits.Action, str]] = {
 
 
 async def _outcome_page(request: web.Request, run: Run, typed: Typed | None) -> web.Response:
-    name = request.match_info["id"]
     root = request.app[RUNS].root
-    outcome = await asyncio.to_thread(_found, run.folder, name)
+    outcome = await _outcome_of(request, run)
     people = await asyncio.to_thread(_people, run.folder, outcome)
     config = await asyncio.to_thread(_config_of, run.folder)
     seeds, seeds_problem = await asyncio.to_thread(_seeds_of, config, root, outcome.entry.seed_ids)
@@ -161,7 +161,7 @@ async def _outcome_page(request: web.Request, run: Run, typed: Typed | None) -> 
         "people": people,
         "seeds": seeds,
         "seeds_problem": seeds_problem,
-        "neighbours": None,
+        "neighbours": await neighbours_of(request, run, outcome.id),
         "query": request.query_string,
         "typed": typed,
         "threshold": config.method.threshold if config else None,
@@ -189,8 +189,15 @@ def _kept_values(outcome: Outcome, people: People, typed: Typed | None) -> dict[
     }
 
 
-def _found(run_dir: Path, name: str) -> Outcome:
-    """The outcome of this id. Raises a 404 where there is none."""
+async def _outcome_of(request: web.Request, run: Run) -> Outcome:
+    """The outcome that the address names. Raises a 404 where there is none."""
+    name = request.match_info["id"]
+    row = await row_of(request, run, name)
+    return outcome_from_row(row) if row else await asyncio.to_thread(_searched, run.folder, name)
+
+
+def _searched(run_dir: Path, name: str) -> Outcome:
+    """The same without an index."""
     for file in _FILES:
         for row in run_directory.rows_with_id(run_dir / file, name):
             return outcome_from_row(row)

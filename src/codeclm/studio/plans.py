@@ -175,7 +175,8 @@ def headline(made: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def table(made: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The plan by stage, and in all: calls, their range, tokens in and out, dollars, their range."""
+    """The plan by stage, and in all: calls, their range, tokens in and out; and dollars and their range, if known."""
+    priced = made["total"]["usd"] is not None
     return [
         (
             name,
@@ -183,8 +184,7 @@ def table(made: Mapping[str, Any]) -> list[tuple[str, ...]]:
             _between(amount["calls"]),
             short(amount["prompt_tokens"]["point"]),
             short(amount["completion_tokens"]["point"]),
-            _dollars(amount["usd"], "point"),
-            _dollars_between(amount["usd"]),
+            *((_dollars(amount["usd"], "point"), _dollars_between(amount["usd"])) if priced else ()),
         )
         for name, amount in [*made["stages"].items(), ("total", made["total"])]
     ]
