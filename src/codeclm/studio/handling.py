@@ -30,8 +30,8 @@ RUN_PLACES: Final = web.AppKey("run_places", list[tuple[str, str]])
 PLACES: Final = web.AppKey("places", list[tuple[str, str]])
 FLASHES: Final = web.AppKey("flashes", dict[str, deque[tuple[str, str]]])
 
-CSRF: Final = "csrf"
-SESSION: Final = "session"
+CSRF: Final = web.RequestKey("csrf", str)
+SESSION: Final = web.RequestKey("session", str)
 PARTIAL: Final = "Studio-Partial"
 """The header by which studio.js asks for a part of a page."""
 REFRESH: Final = "Studio-Refresh"
@@ -69,7 +69,7 @@ def page(request: web.Request, template: str, /, *, status: int = 200, **values:
         template,
         request_path=request.path,
         csrf=csrf_field(request),
-        csrf_token=str(request.get(CSRF, "")),
+        csrf_token=request.get(CSRF, ""),
         partial=partial,
         places=request.app[PLACES],
         run_places=request.app[RUN_PLACES],
@@ -87,7 +87,7 @@ def csrf_field(request: web.Request) -> Markup:
 def flash(request: web.Request, text: str, kind: Kind = "good") -> None:
     """Tell this on the next whole page that this browser is shown."""
     sessions = request.app[FLASHES]
-    session = str(request.get(SESSION, ""))
+    session = request.get(SESSION, "")
     sessions.setdefault(session, deque(maxlen=5)).append((kind, text))
     while len(sessions) > _SESSIONS_WITH_FLASHES:
         del sessions[next(iter(sessions))]
@@ -107,4 +107,4 @@ def refuse(text: str) -> NoReturn:
 
 
 def _taken(request: web.Request) -> list[tuple[str, str]]:
-    return list(request.app[FLASHES].pop(str(request.get(SESSION, "")), ()))
+    return list(request.app[FLASHES].pop(request.get(SESSION, ""), ()))

@@ -199,7 +199,7 @@ async def _has_csrf(request: web.Request) -> bool:
         if request.content_type not in ("application/x-www-form-urlencoded", "multipart/form-data"):
             return False
         given = str((await request.post()).get("csrf", ""))
-    return hmac.compare_digest(given.encode(), str(request[CSRF]).encode())
+    return hmac.compare_digest(given.encode(), request[CSRF].encode())
 
 
 def _host_name(request: web.Request) -> str | None:
