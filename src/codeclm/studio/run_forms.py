@@ -93,7 +93,7 @@ def typed(fields: Mapping[str, str], root: Path) -> Typed:
 
 def nested(fields: Mapping[str, str]) -> Values:
     """The fields that were filled in, as values of a configuration."""
-    values: Values = {"models": {"strong": {}, "target": {}}}
+    values: Values = {}
     for key in KEYS:
         text = fields.get(key, "").strip()
         if text:
@@ -102,6 +102,9 @@ def nested(fields: Mapping[str, str]) -> Values:
             for section in sections:
                 place = place.setdefault(section, {})
             place[last] = _number(text) if key in _NUMBERS else text
+    models = values.setdefault("models", {})
+    for role in ("strong", "target"):
+        models.setdefault(role, {})  # so that what is missing is told of its own keys
     return values
 
 
