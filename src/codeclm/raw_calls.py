@@ -123,7 +123,7 @@ class _Again:
             self._tell_failed()
             return
         parts, own = _parts(self.config)
-        general = parts.starts_from == "general seeds"
+        general = parts.starts_from == "general seeds" or not entry.metadata.use_case  # as a source of one's own may
         if general:
             seeds = await self._seeds(self.config.general_seeds, None)
         else:
@@ -175,7 +175,9 @@ class _Again:
                 f"Parts of the user's own ({', '.join(own)}) are not executed here, so that what they asked, and what "
                 "came after, is not shown."
             )
-        elif self.recording.lost:
+        elif self.recording.lost and not found.failure:
+            self.missing.append("Calls to a model that gave no reply are not shown: only replies are recorded.")
+        else:
             self._tell_failed()
 
     def _is_it(self, found: Outcome) -> bool:

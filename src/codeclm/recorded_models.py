@@ -32,8 +32,9 @@ class RawCall:
     """One recorded call, as it was asked and as it was answered.
 
     ``stage`` is what it was for, ``role`` whose part the model had: strong, target, judge, ensemble.NAME, jury.NAME.
-    ``schema`` is the name of the JSON schema that went with it, empty where none did. ``made_at`` is in seconds since
-    1970. With a ``continuation`` it asked how likely that text is, and the reply is figures (clients/likelihood.py).
+    ``schema`` is the name of the JSON schema that the reply was to keep to, empty where there was none. ``made_at`` is
+    in seconds since 1970. With a ``continuation`` it asked how likely that text is, and the reply is figures
+    (clients/likelihood.py).
     """
 
     stage: str
