@@ -92,6 +92,8 @@ def _bands(iterations: tuple[Iteration, ...]) -> Iterator[Band]:
     """One band for each iteration whose gap is wider than all before it: no other is ever the first to pass."""
     widest = 0.0
     for number, iteration in enumerate(iterations, start=1):
+        if iteration.comparison is None and iteration.passes:
+            return  # whatever the threshold, it ends here
         width = abs(iteration.gap or 0.0)
         if width > widest and iteration.decided(widest).passes:
             yield Band(number, widest, width)

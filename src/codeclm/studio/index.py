@@ -29,7 +29,7 @@ from codeclm.studio.facets import Facets, Kind, count_facets, fits
 from codeclm.studio.filters import SORTS, Filter, Sort, Touched
 from codeclm.studio.indexing import APPLICATION_ID, FILES, SCHEMA, STATUSES, VERSION, Signature
 from codeclm.studio.listing import Listed, listed, rows_at
-from codeclm.studio.search_terms import match_of
+from codeclm.studio.search_terms import TOKENIZER, match_of, spaced
 
 _REMEMBERED: Final = 4_000_000  # rows of filtered lists, 4 bytes each
 _EDITED: Final[dict[str, Touched]] = {"edit": "edited", "drop": "dropped"}
@@ -125,6 +125,8 @@ class Index:
         self._searched = ("", False)
         db.execute("CREATE TEMP TABLE touched (row INTEGER PRIMARY KEY, how TEXT NOT NULL)")
         db.execute("CREATE TEMP TABLE found (row INTEGER PRIMARY KEY)")
+        db.execute(f"CREATE VIRTUAL TABLE temp.edited USING fts5(text, tokenize = '{TOKENIZER}')")
+        db.execute("CREATE VIRTUAL TABLE temp.edited_terms USING fts5vocab(temp, edited, row)")
         self._edits: dict[str, Edit] = {}
         self.stale_edits, self.edits_problem = 0, ""
         self._names: dict[int, str] = dict(db.execute("SELECT number, name FROM names"))
@@ -191,7 +193,10 @@ class Index:
             found = db.execute("SELECT row FROM outcomes WHERE id = ?", (_plain(id),)).fetchone()
             places = self._places(db, found) if found else {}
         for line in rows_at(self._run_dir, list(places.values())):
-            row = orjson.loads(line)
+            try:
+                row = orjson.loads(line)
+            except ValueError:
+                row = None
             if not isinstance(row, dict) or row.get("id") != id:
                 raise IndexBroken(f"another row stands in the place of {id}")
             return row
@@ -243,6 +248,7 @@ class Index:
             edits, self.edits_problem = {}, str(error)
         self._edits = edits
         self._db.execute("DELETE FROM touched")
+        self._db.execute("DELETE FROM edited")
         fitting = 0
         for edit in edits.values():
             found = self._db.execute(
@@ -251,10 +257,13 @@ class Index:
             if found:
                 fitting += 1
                 self._db.execute("INSERT OR REPLACE INTO touched VALUES (?, ?)", (found[0], _EDITED[edit.action]))
+                texts = _plain(spaced(f"{edit.instruction or ''}\n{edit.answer or ''}\n{edit.note}\n{edit.by}"))
+                self._db.execute("INSERT OR REPLACE INTO edited (rowid, text) VALUES (?, ?)", (found[0], texts))
         self._db.commit()
         self.stale_edits = len(edits) - fitting
         self._edits_state = state
         self._lists.clear()
+        self._searched = ("", False)
 
     def _list(self, db: sqlite3.Connection, filter: Filter, sort: Sort) -> array[int]:
         """The rows of a list in order, from memory where it was asked for lately."""
@@ -305,6 +314,7 @@ class Index:
         if match:
             db.execute("DELETE FROM found")
             db.execute("INSERT INTO found SELECT rowid FROM texts WHERE texts MATCH ?", (match,))
+            db.execute("INSERT OR IGNORE INTO found SELECT rowid FROM edited WHERE edited MATCH ?", (match,))
             db.commit()
         self._searched = (text, bool(match))
         return bool(match)

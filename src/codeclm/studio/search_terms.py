@@ -34,8 +34,8 @@ def spaced(text: str) -> str:
 def match_of(db: sqlite3.Connection, text: str) -> str:
     """The query for what was typed; empty where that has no word in it.
 
-    ``db`` is the index: its table ``terms`` tells which terms hold a word, and in how many outcomes. Of more than 200
-    those in most outcomes are looked for.
+    ``db`` is the index: its tables ``terms`` and ``edited_terms`` tell which terms hold a word, and in how many
+    outcomes. Of more than 200 those in most outcomes are looked for.
     """
     parts: list[str] = []
     with closing(_tokenizing()) as tokenizer:
@@ -50,10 +50,11 @@ def match_of(db: sqlite3.Connection, text: str) -> str:
 
 def _holding(db: sqlite3.Connection, part: str) -> list[str]:
     found = db.execute(
-        "SELECT term FROM terms WHERE instr(term, ?1) ORDER BY term <> ?1, outcomes DESC, term LIMIT ?2",
+        "SELECT term, outcomes FROM terms WHERE instr(term, ?1) "
+        "UNION ALL SELECT term, doc FROM edited_terms WHERE instr(term, ?1) ORDER BY outcomes DESC, term LIMIT ?2",
         (part, _MOST_TERMS),
     )
-    return [term for (term,) in found] or [part]
+    return list(dict.fromkeys([part, *(term for term, _ in found)]))
 
 
 def _quoted(terms: str) -> str:
