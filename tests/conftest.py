@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,6 +26,9 @@ pytest_plugins = ["tests.browser"]
 # The same examples every time, however slow the machine; --hypothesis-profile=default looks for new ones.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
+
+# Drawing a report takes as long as many a test; those of reports say so.
+os.environ["CODECLM_REPORT"] = "off"
 
 # A shell's background job is started to ignore Ctrl-C, and one under nohup a hang-up: so would all that tests start.
 for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):

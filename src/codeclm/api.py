@@ -1,4 +1,4 @@
-"""The Python API: the same run as ``codeclm run``, as one function."""
+"""The Python API: the same run as ``codeclm run``, as one function, with its report in the end."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 
 from codeclm.config import RunConfig
 from codeclm.config_files import from_mapping, load
-from codeclm.errors import ConfigError
+from codeclm.errors import CodecLMError, ConfigError
+from codeclm.events import LOGGER
 from codeclm.generate import RunResult, generate
 from codeclm.progress import Progress
+from codeclm.reporting.ending import began, refresh
 
 
 def run(
@@ -35,7 +37,21 @@ async def run_async(
     config: RunConfig | Mapping[str, Any] | str | Path, *, watch: Callable[[Progress], None] | None = None
 ) -> RunResult:
     """The same as :func:`run`, for use where an event loop runs already."""
-    return await generate(_resolved(config), watch=watch)
+    resolved = _resolved(config)
+    try:
+        result = await generate(resolved, watch=watch)
+    except CodecLMError as error:
+        if began(error):
+            await _report(resolved.run_dir)
+        raise
+    await _report(resolved.run_dir)
+    return result
+
+
+async def _report(run_dir: Path) -> None:
+    """Write the run's report; where that fails, the logger ``codeclm`` says so."""
+    if problem := await asyncio.to_thread(refresh, run_dir):
+        LOGGER.warning("%s", problem)
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:

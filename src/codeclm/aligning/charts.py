@@ -1,4 +1,7 @@
-"""The picture of an alignment, as Vega-Lite. Only :mod:`codeclm.aligning.picture` imports this: altair is heavy."""
+"""The charts of an alignment, as Vega-Lite: its picture, and single ones for a page.
+
+It imports altair: only functions that draw import this module.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from typing import Any
 
 import altair as alt
 
-from codeclm.chart_style import BLUE, GREY, Chart, Values, arranged, data
+from codeclm.chart_style import BLUE, GREY, Chart, Values, arranged, data, styled
 
 _WIDTH, _HEIGHT = 260, 200
+_ALONE = 380
 
 Row = Mapping[str, Any]
 
@@ -17,6 +21,16 @@ Row = Mapping[str, Any]
 def alignment(rows: Sequence[Row]) -> alt.TopLevelMixin:
     """CRR with its interval by round; beside it, how much of what was made the filter kept."""
     return arranged([[_crr(rows), _kept(rows)]])
+
+
+def recovered(rows: Sequence[Row]) -> alt.TopLevelMixin:
+    """CRR with its interval by round, alone."""
+    return styled(_crr(rows).properties(title="", width=_ALONE))
+
+
+def kept(rows: Sequence[Row]) -> alt.TopLevelMixin:
+    """How much of each round's instructions the filter kept, alone."""
+    return styled(_kept(rows).properties(title="", width=_ALONE))
 
 
 def _crr(rows: Sequence[Row]) -> Chart:

@@ -16,13 +16,14 @@ from codeclm.aligning.align import REFERENCE, Aim, Aligned, align, check
 from codeclm.aligning.picture import draw
 from codeclm.aligning.results import ALIGNMENT, write
 from codeclm.cli import snippets
-from codeclm.cli.display import Display, Style, emit, printable, say
+from codeclm.cli.display import Display, Style, emit, printable, say, telling
 from codeclm.cli.evaluation_screen import NONE
 from codeclm.cli.evaluations import Chosen, asked_for
 from codeclm.cli.running import stop_on_signals
 from codeclm.config import RunConfig
 from codeclm.errors import BudgetReached, Stopped
 from codeclm.pictures import drawn
+from codeclm.reporting.ending import reported
 from codeclm.steps import Interruption, Watching
 
 Row = Mapping[str, Any]
@@ -44,16 +45,18 @@ def align_in_terminal(config: RunConfig, asked: Asked) -> None:
     aim = Aim(benchmark, asked.rounds, asked.chosen.rule, asked.every)
     console, json = Console(), asked.chosen.json
     style: Style = "json" if json else "panel" if console.is_terminal else "lines"
-    with Display(style, console) as display, _said_when_stopped(display):
-        made = asyncio.run(_run(config, aim, display, json=json))
-    values = write(config, made, aim)
+    with reported(lambda: [config.run_dir, *sorted(config.run_dir.glob("round-*"))], telling(console, json=json)):
+        with Display(style, console) as display, _said_when_stopped(display):
+            made = asyncio.run(_run(config, aim, display, json=json))
+        values = write(config, made, aim)
     pictures, missing = drawn(lambda: draw(values["rounds"], config.run_dir))
     if json:
         emit({"event": "done", "run_dir": str(config.run_dir), "alignment": values})
         return
     for part in screen(values):
         console.print(part)
-    names = ", ".join([ALIGNMENT, *(path.name for path in pictures)])
+    page = [path.name] if (path := (config.run_dir / ALIGNMENT).with_suffix(".html")).exists() else []
+    names = ", ".join([*page, ALIGNMENT, *(path.name for path in pictures)])
     say(console, f"\nIn {config.run_dir}: {names}, a folder for each round, and evaluations.")
     say(console, _next(config, made))
     if missing:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from codeclm.cli import aligning, auditing, evaluating, studio, training
+from codeclm.cli import aligning, auditing, evaluating, reporting, studio, training
 from codeclm.cli.endings import DONE, FAILED, Json, Measure, Overrides, again, errors
 
 app = typer.Typer(
@@ -338,6 +338,7 @@ evaluating.register(app)
 auditing.register(app)
 training.register(app)
 aligning.register(app)
+reporting.register(app)
 studio.register(app)
 
 

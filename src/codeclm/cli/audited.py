@@ -17,7 +17,7 @@ from codeclm.auditing.explain import explain
 from codeclm.auditing.pictures import draw
 from codeclm.auditing.swap import SWAPS, Swapping, check_swap, swapped
 from codeclm.cli import audit_screen, explain_screen
-from codeclm.cli.display import Display, Style, emit, say
+from codeclm.cli.display import Display, Style, emit, say, telling
 from codeclm.cli.running import stop_on_signals
 from codeclm.config import RunConfig
 from codeclm.config_models import ModelConfig
@@ -28,6 +28,7 @@ from codeclm.measuring import measured, measuring_config, sample_of
 from codeclm.pictures import drawn
 from codeclm.planning.probing import opened
 from codeclm.progress import Progress
+from codeclm.reporting.ending import refresh
 from codeclm.steps import Interruption
 
 _RUN = "run"
@@ -60,6 +61,8 @@ def audit_in_terminal(folder: Path, asked: Asked, to_ask: ToAsk, *, json: bool) 
     except KeyboardInterrupt:
         raise Stopped("the audit was asked to stop; nothing was written") from None
     pictures, missing = drawn(lambda: draw(made, folder))
+    if problem := refresh(folder):
+        telling(console, json=json)(problem)
     if json:
         emit({"event": "done", "run_dir": str(folder), "audit": as_values(made)})
         return

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from codeclm.amounts import dollars, short
-from codeclm.cli.display import Display, Style, emit, printable, say
+from codeclm.cli.display import Display, Style, emit, printable, say, telling
 from codeclm.cli.running import stop_on_signals
 from codeclm.comparing.pictures import draw
 from codeclm.comparing.rows import Row
@@ -25,6 +25,7 @@ from codeclm.comparing.variants import Study, Variants, methods_of, study_of
 from codeclm.config import RunConfig
 from codeclm.errors import BudgetReached, ConfigError, Stopped
 from codeclm.pictures import drawn
+from codeclm.reporting.ending import reported
 from codeclm.steps import Interruption, Watching
 
 COMPARISON = "comparison"
@@ -64,7 +65,9 @@ def shares(text: str) -> tuple[Fraction, ...]:
 def _in_terminal(config: RunConfig, variants: Variants, name: str, asked: Asked) -> bool:
     console = Console()
     style: Style = "json" if asked.json else "panel" if console.is_terminal else "lines"
-    with Display(style, console) as display, _said_when_stopped(display):
+    runs = [variant.config.run_dir for variant in variants.chosen]
+    ending = reported(lambda: [config.run_dir, *runs], telling(console, json=asked.json))
+    with ending, Display(style, console) as display, _said_when_stopped(display):
         made = asyncio.run(_run(config, variants, name, display, asked))
     pictures, missing = drawn(lambda: draw(made, config.run_dir))
     if asked.json:
@@ -72,7 +75,8 @@ def _in_terminal(config: RunConfig, variants: Variants, name: str, asked: Asked)
         return made.complete
     for part in screen(made, console.width):
         console.print(part)
-    names = ", ".join([f"{name}.json", *(path.name for path in pictures)])
+    page = [path.name] if (path := config.run_dir / f"{name}.html").exists() else []
+    names = ", ".join([*page, f"{name}.json", *(path.name for path in pictures)])
     say(console, f"\nIn {config.run_dir}: {names}, and a folder for each run.")
     if missing:
         say(console, missing)

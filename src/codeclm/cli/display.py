@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import unicodedata
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -117,6 +118,18 @@ def emit(values: dict[str, Any]) -> None:
 def say(console: Console, text: str) -> None:
     """Print a line that is broken only where the terminal breaks it, so that paths and commands can be copied whole."""
     console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+
+
+def telling(console: Console, *, json: bool) -> Callable[[str], None]:
+    """What tells a person something beside the result: a line, or an event of its own."""
+
+    def tell(text: str) -> None:
+        if json:
+            emit({"event": "note", "text": text})
+        else:
+            say(console, text)
+
+    return tell
 
 
 def printable(text: str) -> str:

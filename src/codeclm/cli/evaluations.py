@@ -12,7 +12,7 @@ import orjson
 from rich.console import Console
 
 from codeclm import run_directory
-from codeclm.cli.display import Display, Style, emit, say
+from codeclm.cli.display import Display, Style, emit, say, telling
 from codeclm.cli.evaluation_screen import screen
 from codeclm.cli.running import stop_on_signals
 from codeclm.clients.calls import StopSwitch
@@ -26,6 +26,7 @@ from codeclm.evaluating.verdicts import Rule
 from codeclm.pictures import drawn
 from codeclm.progress import Progress
 from codeclm.records import Answer
+from codeclm.reporting.ending import refresh
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,8 @@ def evaluate_in_terminal(config: RunConfig, chosen: Chosen) -> tuple[Evaluated, 
     paired = results.paired_values(asked, evaluated)
     folder = results.folder_of(config, asked)
     pictures, missing = drawn(lambda: draw(rows, folder))
+    if problem := refresh(config.run_dir):
+        telling(console, json=chosen.json)(problem)
     if chosen.json:
         emit({"event": "done", "folder": str(folder), "evaluations": rows, "paired": paired})
         return evaluated

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from codeclm import run_directory, worker
-from codeclm.cli.display import Display, Style, emit, printable
+from codeclm.cli.display import Display, Style, emit, printable, telling
 from codeclm.cli.failures import say_failures
 from codeclm.cli.planned import planned_and_actual
 from codeclm.cli.spending import shared_line, spent_line
@@ -25,6 +25,7 @@ from codeclm.config import SIMULATOR, RunConfig
 from codeclm.errors import BudgetReached, Stopped
 from codeclm.event_log import written_to
 from codeclm.generate import RunResult, generate
+from codeclm.reporting.ending import reported
 
 _INTERRUPTED = 130
 
@@ -36,7 +37,8 @@ def run_in_terminal(config: RunConfig, *, json: bool, retry_failed: bool = False
     """
     console = Console()
     style: Style = "json" if json else "panel" if console.is_terminal else "lines"
-    with Display(style, console) as display:
+    ending = reported(lambda: [config.run_dir], telling(console, json=json))
+    with ending, Display(style, console) as display:
         try:
             result = asyncio.run(_run(config, display, retry_failed=retry_failed))
         except (Stopped, BudgetReached):
@@ -145,6 +147,7 @@ _FILES = {
     run_directory.DISCARDED: "what was not kept, with its scores and the reason",
     run_directory.FAILURES: "what failed, by stage and cause",
     run_directory.METADATA: "the metadata pool",
+    run_directory.REPORT: "the run as one page, to look at and to send",
     run_directory.CARD: "the dataset card",
     run_directory.PLAN: "what the run was planned to take",
     run_directory.MANIFEST: "counts, calls, tokens, versions, hashes",

@@ -1,6 +1,7 @@
-"""The charts of a comparison, one definition each, as Vega-Lite. Only :mod:`codeclm.comparing.pictures` imports this.
+"""The charts of a comparison, one definition each, as Vega-Lite: its picture, and single ones for a page.
 
-Names are data in a chart: Vega-Lite draws them as text whatever is in them.
+It imports altair: only functions that draw import this module. Names are data in a chart: Vega-Lite draws them as text
+whatever is in them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from codeclm.chart_style import BLUE, GREY, ORANGE, Chart, Values, arranged, dat
 from codeclm.comparing.rows import Row
 
 _WIDTH = 190
+_ALONE = 300  # of a panel that is a chart of its own
+_WIDER = 380
+_CHARACTER = 7.4  # pixels of a name, in a wide font
 _STEP = 22
+_LABEL = 160
 _COLUMNS = 3
 
 
@@ -39,6 +44,21 @@ def iterations(row: Row) -> alt.TopLevelMixin:
     return styled((bars + labels).properties(width=360, height=220, title=_title("Kept pairs by iteration", row.name)))
 
 
+def single(panel: Panel, rows: Sequence[Row]) -> alt.TopLevelMixin:
+    """One of :data:`PANELS` alone, for a page that says its title."""
+    return styled(panel.draw(rows).properties(title="", width=_ALONE))
+
+
+def curves(study: str) -> dict[str, Callable[[Sequence[Row]], alt.TopLevelMixin]]:
+    """What draws each curve of a study alone, by its title, for a page that says it."""
+    over_size = study == "size"
+
+    def drawing(title: str, lines: Sequence[_Line]) -> Callable[[Sequence[Row]], alt.TopLevelMixin]:
+        return lambda rows: styled(_curve(rows, title, lines, over_size=over_size).properties(title="", width=_WIDER))
+
+    return {title: drawing(title, lines) for title, lines in _CURVES}
+
+
 def over_shares(rows: Sequence[Row], study: str) -> alt.TopLevelMixin:
     """How the figures go along a study's points: shares of the metadata (Figure 4), or pairs (Figure 5)."""
     over_size = study == "size"
@@ -51,7 +71,7 @@ class Panel:
     """One chart with a line for each method: its title, whether rows have its figures, and how it is drawn."""
 
     def __init__(self, title: str, values: Callable[[Row], Values], marks: Callable[[alt.Chart, Any], Chart]) -> None:
-        self._title = title
+        self.title = title
         self._values = values
         self._marks = marks
 
@@ -59,14 +79,18 @@ class Panel:
         """Whether there is anything to draw."""
         return any(self._values(row) for row in rows)
 
+    def values(self, rows: Sequence[Row]) -> Values:
+        """What is drawn, each with its method."""
+        return [{"method": row.name, **value} for row in rows for value in self._values(row)]
+
     def draw(self, rows: Sequence[Row], *, named: bool = True) -> Chart:
         """The chart, with the methods' names beside it if ``named``."""
         names = [row.name for row in rows]
-        values = [{"method": row.name, **value} for row in rows for value in self._values(row)]
-        axis = alt.Axis(labelLimit=160, ticks=False, domain=False) if named else None
+        room = min(_LABEL, _CHARACTER * max(map(len, names), default=0) + 8)
+        axis = alt.Axis(labelLimit=_LABEL, minExtent=room, ticks=False, domain=False) if named else None
         y = alt.Y("method:N", title=None, sort=names, scale=alt.Scale(domain=names), axis=axis)
-        chart = self._marks(alt.Chart(data(values)), y)
-        return chart.properties(width=_WIDTH, height=_STEP * len(rows), title=self._title)
+        chart = self._marks(alt.Chart(data(self.values(rows))), y)
+        return chart.properties(width=_WIDTH, height=_STEP * len(rows), title=self.title)
 
 
 def _bars(measure: str, title: str, format: str) -> Callable[[alt.Chart, Any], Chart]:
@@ -139,6 +163,17 @@ PANELS = (
     Panel("Diversity", _one("distinct", lambda row: row.distinct_2), _bars("distinct", "distinct-2", ".2f")),
     Panel("Capacity recovered", _one("crr", lambda row: row.crr), _bars("crr", "CRR", ".1%")),
 )
+
+
+def points(title: str, rows: Sequence[Row], study: str) -> Values:
+    """What a curve of a study draws; empty where nothing is known of it."""
+    found = [
+        {"method": row.name, "at": row.pairs if study == "size" else row.share, "of": name, "value": of(row)}
+        for row in rows
+        for name, of in dict(_CURVES)[title]
+    ]
+    return found if any(value["value"] is not None for value in found) else []
+
 
 _Line: TypeAlias = tuple[str, Callable[[Row], float | None]]
 

@@ -14,13 +14,15 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, ValidationError
 
 from codeclm import run_directory
-from codeclm.auditing.audit import AUDIT
 from codeclm.config import SIMULATOR
 from codeclm.errors import RunDirectoryError
-from codeclm.evaluating.evaluate import FOLDER
-from codeclm.evaluating.results import EVALUATION
 from codeclm.prices import Price, cost, dearer
 from codeclm.records import Usage
+
+# Named here too: the modules that write them are heavy, and a report takes long enough.
+AUDIT: Final = "audit.json"
+EVALUATION: Final = "evaluation.json"
+FOLDER: Final = "evaluations"
 
 EVALUATIONS: Final = 24
 """Evaluations that a report shows, at most: the first ones by their folders' names."""
