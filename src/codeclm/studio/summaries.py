@@ -161,9 +161,7 @@ def _without_manifest(run: Run) -> Summary:
     if run_directory.is_held(run.folder):
         return Summary(run, "running", changed=_changed(run.folder))
     if (run.folder / STARTED_FROM).exists():
-        return Summary(
-            run, "failed", "It ended before it began to work: its log says why.", changed=_changed(run.folder)
-        )
+        return Summary(run, "failed", "It ended before it began. Its log says why.", changed=_changed(run.folder))
     return Summary(run, "broken", f"There is no {run_directory.MANIFEST}. Run the config again to have it anew.")
 
 
