@@ -15,7 +15,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.studio.outcome_runs import indexed, iteration, outcome, write_outcomes
+from tests.studio.indexed_runs import indexed, iteration, outcome, write_outcomes
 
 from codeclm import edits, run_directory
 from codeclm.dataset.export import reselect
