@@ -34,7 +34,7 @@ KEYS: Final = (
 OTHERS: Final = ("view", "yaml", "name", "seeds_from", "seeds_file", "seeds_text", "seeds_field")
 """The fields that are no keys of the configuration as it is typed, but ``seeds_field``, which belongs to the seeds."""
 
-LONGEST_YAML: Final = 200_000
+LONGEST_YAML: Final = 50_000
 """Characters of a configuration in YAML."""
 
 SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")
@@ -43,6 +43,7 @@ SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".t
 _NUMBERS: Final = {"size", "method.threshold", *BUDGET} | {key for key in KEYS if ".price." in key}
 _PATHS: Final = ("seeds", "metadata", "general_seeds", "prompts", "journal")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MOST_BRACKETS: Final = 300
 _DEPTH: Final = 3
 _MOST_FILES: Final = 300
 
@@ -131,6 +132,8 @@ def read_yaml(text: str) -> tuple[Values, dict[tuple[str, ...], str]]:
     """The values in YAML from a browser, and the line of each. Raises ConfigError."""
     if len(text) > LONGEST_YAML:
         raise ConfigError(f"The YAML has {len(text):,} characters; at most {LONGEST_YAML:,} are taken.")
+    if text.count("[") + text.count("{") > _MOST_BRACKETS:  # the time to read them grows with the square of their depth
+        raise ConfigError(f"The YAML has more than {_MOST_BRACKETS} brackets. Write lists with a line for each entry.")
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise ConfigError("The YAML repeats a part by an alias (*name). Write it out.")
