@@ -198,7 +198,7 @@ def _curve(rows: Sequence[Row], title: str, lines: Sequence[_Line], *, over_size
         for row in rows
         for name, of in lines
     ]
-    axis = alt.Axis(format="," if over_size else "%", tickCount=5)
+    axis = alt.Axis(format=",d" if over_size else "%", tickCount=5)
     x = alt.X("at:Q", title="pairs" if over_size else "share of the metadata", axis=axis)
     legend = alt.Legend(title=None, orient="bottom") if len(lines) > 1 else None
     colour = alt.Color("of:N", scale=alt.Scale(range=[BLUE, ORANGE]), legend=legend)

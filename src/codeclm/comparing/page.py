@@ -65,10 +65,8 @@ def _written(path: Path) -> Page:
         title=f"A study: {study}" if study else "Methods side by side",
         links=[(row.name, link_to(path.parent, row.name)) for row in rows],
         tiles=_tiles(rows, calls),
-        columns=_TOOK,
-        took=[_took(row) for row in rows],
-        like_columns=_LIKE,
-        like=[_like(row) for row in rows],
+        took=_known(_TOOK, [_took(row) for row in rows]),
+        like=_known(_LIKE, [_like(row) for row in rows]),
         figures=list(_of_study(rows, study, draw) if study else _of_methods(rows, draw)),
     )
     target = path.with_suffix(".html")
@@ -116,6 +114,12 @@ _LIKE: Final = (
     "run", "mean gap", "middle half", "distinct-2", "bits of use cases", "copied from seeds", "likeness to seeds",
     "use cases away", "skills away", "difficulty", "kept by iteration, %", "CRR",
 )  # fmt: skip
+
+
+def _known(columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> tuple[list[str], list[tuple[object, ...]]]:
+    """A table without the columns that nothing is known of."""
+    known = [place for place in range(len(columns)) if any(row[place] is not None for row in rows)]
+    return [columns[place] for place in known], [tuple(row[place] for place in known) for row in rows]
 
 
 def _took(row: Row) -> tuple[object, ...]:

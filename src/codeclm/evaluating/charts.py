@@ -13,6 +13,9 @@ import altair as alt
 from codeclm.chart_style import BLUE, GREY, ORANGE, Chart, Values, arranged, data, styled
 
 _WIDTH = 240
+_ALONE = 320  # of a chart that stands by itself
+_LABEL = 180
+_CHARACTER = 7.4  # pixels of a name, in a wide font
 _STEP = 24
 _MOST_CATEGORIES = 40
 
@@ -33,12 +36,13 @@ def evaluation(rows: Sequence[Row]) -> alt.TopLevelMixin:
 def results(rows: Sequence[Row]) -> alt.TopLevelMixin:
     """Wins, ties and losses by candidate, alone."""
     names = [row["candidate"] for row in rows]
-    return styled(_parts(_results(rows, "candidate"), names, "", _RESULTS, height=_STEP * len(rows)))
+    chart = _parts(_results(rows, "candidate"), names, "", _RESULTS, height=_STEP * len(rows))
+    return styled(chart.properties(width=_ALONE))
 
 
 def recovered(rows: Sequence[Row]) -> alt.TopLevelMixin:
     """CRR with its interval by candidate, alone."""
-    return styled(_crr(rows, [row["candidate"] for row in rows]).properties(title=""))
+    return styled(_crr(rows, [row["candidate"] for row in rows]).properties(title="", width=_ALONE))
 
 
 _RESULTS = (("wins", BLUE), ("ties", GREY), ("losses", ORANGE))
@@ -83,7 +87,8 @@ def _parts(values: Values, names: Sequence[str], title: str, parts: Sequence[tup
 
 
 def _named(names: Sequence[str]) -> Any:
-    axis = alt.Axis(labelLimit=180, ticks=False, domain=False)
+    room = min(_LABEL, _CHARACTER * max(map(len, names), default=0) + 8)
+    axis = alt.Axis(labelLimit=_LABEL, minExtent=room, ticks=False, domain=False)
     return alt.Y("name:N", title=None, sort=list(names), scale=alt.Scale(domain=list(names)), axis=axis)
 
 

@@ -49,7 +49,9 @@ def by_iteration(facts: Facts, draw: Drawing) -> Figure | None:
         return None
     first = kept.get(1, 0)
     title = f"{first / total:.0%} of the examples are as first written"
-    if first == total:
+    if not first:
+        title = "No example is as first written"
+    elif first == total:
         title = "Every example is as first written"
     rows = tuple((number, count, count / total) for number, count in kept.items())
     values = [{"name": n, "value": share, "label": f"{share:.0%}"} for n, _, share in rows]

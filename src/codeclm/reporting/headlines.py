@@ -28,7 +28,7 @@ def _of_outcomes(facts: Facts) -> Iterator[Tile]:
         yield "Instructions written", f"{facts.instructions:,}", f"{kept / facts.instructions:.0%} kept"
     if facts.mean_gap is not None:
         yield "Mean gap", f"{facts.mean_gap:.1f}", f"points, {_SCALE}"
-        yield "Target’s answers kept", f"{facts.kept_target:,}", f"{facts.kept_target / kept:.0%} of the examples"
+        yield "Answers from the target", f"{facts.kept_target:,}", f"{facts.kept_target / kept:.0%} of the examples"
     scored = [one for one in facts.evaluations if one.crr is not None]
     if scored and scored[0].crr is not None:
         first = scored[0]
@@ -38,10 +38,9 @@ def _of_outcomes(facts: Facts) -> Iterator[Tile]:
 def _of_manifest(manifest: Manifest) -> Iterator[Tile]:
     calls = sum(row.calls for row in manifest.calls)
     tokens = sum(row.prompt_tokens + row.completion_tokens for row in manifest.calls)
-    shared = f"{manifest.shared_calls:,} of them shared with other runs" if manifest.shared_calls else ""
+    shared = f"; {manifest.shared_calls:,} shared with other runs" if manifest.shared_calls else ""
     if calls:
-        yield "Model calls", f"{calls:,}", shared
-        yield "Tokens", short(tokens), ""
+        yield "Model calls", f"{calls:,}", f"{short(tokens)} tokens{shared}"
     usd = manifest.usd if manifest.shared_calls is None else manifest.usd_used
     if usd is not None:
         unsure = any(row.unknown_prompt_tokens or row.unknown_completion_tokens for row in manifest.spending)
@@ -60,7 +59,7 @@ def _warnings(facts: Facts) -> Iterator[tuple[str, str]]:
     if manifest and manifest.state in _STATES:
         yield ("bad" if manifest.state == "failed" else "warn"), _STATES[manifest.state]
     if manifest and manifest.error:
-        yield "bad", manifest.error[:_ERROR]
+        yield ("warn" if manifest.state == "stopped" else "bad"), manifest.error[:_ERROR]
     if manifest and manifest.counts.get("kept", 0) != facts.statuses["kept"]:
         told, found = manifest.counts.get("kept", 0), facts.statuses["kept"]
         yield (

@@ -23,7 +23,7 @@ def findings(facts: Facts, draw: Drawing) -> Figure | None:
         for name, found in made.items()
         if found.examples is not None
     )
-    if not rows:
+    if not any(count for _, count, _, _ in rows):
         return None
     values = [{"name": visible(name), "value": count, "label": f"{count:,}"} for name, count, _, _ in rows]
     title = "What the audit found"

@@ -14,7 +14,7 @@ _MISSING = 5  # names
 
 _COLUMNS: Final = (
     "benchmark", "candidate", "reference", "items", "wins", "ties", "losses", "not scored", "CRR", "95 % interval",
-    "by the other rule", "win rate", "judge’s lean to the first, points",
+    "by the other rule", "win rate", "judge’s lean, points",
 )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def _likeness(of: str, found: LikenessFound) -> Iterator[tuple[str, str | None, 
 
 
 def _share(value: float | None) -> str | None:
-    return None if value is None else f"{100 * value:.1f} %"
+    return None if value is None else f"{100 * value:.1f}\u00a0%"
 
 
 def _number(value: float | None, digits: int) -> str | None:
