@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -153,6 +155,21 @@ def test_several_processes_may_add_at_once(run_dir: Path) -> None:
         process.join()
     answers = [(one.answer or "").rstrip("x") for one in history_of(run_dir, SINGLE.id)]
     assert sorted(answers) == sorted(f"{name} {number} " for name in "ab" for number in range(25))
+
+
+def test_nobody_else_adds_meanwhile(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really, held = os.write, []
+
+    def looking(place: int, data: bytes) -> int:
+        with (run_dir / "edits.jsonl").open("rb") as file, suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.append(data)
+        return really(place, data)
+
+    monkeypatch.setattr(os, "write", looking)
+    add_edit(run_dir, edit(answer="One."))
+    assert read_edits(run_dir)
+    assert not held
 
 
 def test_a_full_disk_leaves_no_half_line(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

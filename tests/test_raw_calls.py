@@ -348,18 +348,18 @@ async def test_a_journal_of_several_runs_and_one_that_is_written_meanwhile(
     assert all(len(found.calls) > 3 for found in moved.values())
 
 
-async def test_rows_of_another_run_than_the_journals_are_not_explained_by_it(
-    simulator: Listening, made: Path, tmp_path: Path
-) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    config = config_in(other, simulator.base_url, method={"pool": 14}, seed=5)
-    shutil.copy((await generate(config)).run_dir / "examples.jsonl", made / "examples.jsonl")
-    for row in rows(made / "examples.jsonl"):
-        found = await raw_calls(made, row["id"])
-        texts = [message.content for call in found.calls for message in call.messages]
-        assert found.missing
-        assert row["messages"][0]["content"] not in texts or any(row["messages"][0]["content"] in one for one in texts)
+@pytest.mark.parametrize("number", [0, -1])
+async def test_a_row_that_the_journal_does_not_lead_to_is_not_explained_by_it(made: Path, number: int) -> None:
+    row = next(row for row in outcomes_in(made) if len(row["history"]) > 1)
+    row |= {"status": "discarded", "reason": ""}
+    row.pop("messages", None)
+    row["history"][number]["instruction"] += " In verse."
+    row["instruction"] = row["basic"] = row["history"][0]["instruction"]
+    for name in FILES:
+        (made / f"{name}.jsonl").write_text(json.dumps(row) if name == "discarded" else "")
+    found = await raw_calls(made, row["id"])
+    assert "leads to another instruction" in found.missing
+    assert {call.stage for call in found.calls} <= OF_THE_POOL
 
 
 @pytest.mark.parametrize(
