@@ -32,6 +32,7 @@ from codeclm.studio.listing import Listed, listed, rows_at
 from codeclm.studio.search_terms import TOKENIZER, match_of, spaced
 
 _REMEMBERED: Final = 4_000_000  # rows of filtered lists, 4 bytes each
+_COUNTS_REMEMBERED: Final = 16
 _EDITED: Final[dict[str, Touched]] = {"edit": "edited", "drop": "dropped"}
 
 
@@ -120,6 +121,7 @@ class Index:
         self._run_dir = run_dir
         self._lock = threading.Lock()
         self._lists: OrderedDict[tuple[Filter, Sort], array[int]] = OrderedDict()
+        self._counted: dict[Filter, Counter[int]] = {}
         self._edits_state: tuple[int, int] | None = (-1, -1)
         (self.total,) = db.execute("SELECT count(*) FROM outcomes").fetchone()
         self._searched = ("", False)
@@ -168,8 +170,13 @@ class Index:
         """What each further choice would leave."""
         others = replace(filter, status="", use_case="", skill="", iterations=None, cause="")
         with self._reading() as db:
-            where, values = self._where(db, others)
-            counted = Counter(kind for (kind,) in db.execute(f"SELECT kind FROM outcomes WHERE {where}", values))  # noqa: S608
+            if others not in self._counted:
+                where, values = self._where(db, others)
+                found = db.execute(f"SELECT kind FROM outcomes WHERE {where}", values)  # noqa: S608
+                self._counted[others] = Counter(kind for (kind,) in found)
+                while len(self._counted) > _COUNTS_REMEMBERED:
+                    del self._counted[next(iter(self._counted))]
+            counted = self._counted[others]
             return count_facets(filter, ((self._kinds[kind], count) for kind, count in counted.items()))
 
     def neighbours(self, id: str, filter: Filter, sort: Sort) -> Neighbours | None:
@@ -263,6 +270,7 @@ class Index:
         self.stale_edits = len(edits) - fitting
         self._edits_state = state
         self._lists.clear()
+        self._counted.clear()
         self._searched = ("", False)
 
     def _list(self, db: sqlite3.Connection, filter: Filter, sort: Sort) -> array[int]:
