@@ -79,11 +79,16 @@ async def test_nothing_tells_whose_answers_they_are_before_the_end(tmp_path: Pat
             seen.append(await browser.get(f"/compare/{key}?rater=ann&item={item}"))
             seen.append(await browser.get(f"/compare/{key}/results?rater=ann"))
             seen.append(await say(browser, key, "a", item=item))
+        last = seen[-1].headers["Location"]
         results = await browser.get(f"/compare/{key}/results?rater=ann")
         of_another = await browser.get(f"/compare/{key}/results?rater=ben")
+        (tmp_path / "runs" / "gpt-secret-eval" / "gpt-secret-vs-llama-secret.cat.jsonl").write_text("{}")
+        seen += [await browser.get(f"/compare/{key}?rater=cat"), await say(browser, key, "a", rater="cat")]
+        (tmp_path / "runs" / "gpt-secret-eval" / "gpt-secret-vs-llama-secret.jsonl").write_text("{")
+        seen += [await browser.get("/compare"), await browser.get(f"/compare/{key}")]
     for answer in (*seen, of_another):
         assert "secret" not in repr(answer)
-    assert f"/compare/{key}/results" in seen[-1].headers["Location"]
+    assert f"/compare/{key}/results" in last
     assert "3 of 3 are left" in of_another.text
     assert all(name in results.text for name in NAMES)
 
@@ -148,6 +153,7 @@ async def test_no_other_file_is_ever_replaced(tmp_path: Path) -> None:
     """A rater named like another set's file, a file of something else, a link, and a set made anew."""
     key = made_set(tmp_path, name="one")
     made_set(tmp_path, 2, "one.ann")
+    (tmp_path / "one.ann.jsonl").unlink()  # its rows are in one.ann.csv
     (tmp_path / "one.ben.jsonl").write_text('{"set": "other", "item": "1"}\n')
     (tmp_path / "one.cat.jsonl").symlink_to(tmp_path / "one.jsonl")
     before = files_in(tmp_path)
@@ -221,7 +227,10 @@ def test_a_run_that_compared_nothing_says_so(tmp_path: Path) -> None:
     run = outcomes_run(tmp_path / "one", [])
     with pytest.raises(InputError, match="No two answers were compared"):
         draw_set(run, 10, 0)
-    (run / "examples.jsonl").write_bytes(row_line({"id": "x"}))
+    (run / "examples.jsonl").write_bytes(row_line({"id": "x"}) + b"[1]\n")
+    with pytest.raises(InputError, match="No two answers were compared"):
+        draw_set(run, 10, 0)
+    (run / "examples.jsonl").write_bytes(row_line({"id": "x", "history": [{"strong_first": [9, 1]}]}))
     with pytest.raises(InputError, match="not a row"):
         draw_set(run, 10, 0)
     assert not (run / "people").exists()

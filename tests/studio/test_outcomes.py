@@ -199,7 +199,7 @@ async def test_hostile_texts_are_texts(tmp_path: Path) -> None:
     hostile = [
         "<script>alert(1)</script>",
         '"><img src=x onerror=alert(1)>',
-        "{{ 7 * 7 }}",
+        "{{ 1234 * 5678 }}",
         "</textarea><b>",
         "\u202eevil\x1b",
     ]
@@ -211,7 +211,7 @@ async def test_hostile_texts_are_texts(tmp_path: Path) -> None:
         page = (await browser.get(address(one))).text
     assert "<script>alert" not in page
     assert "<img" not in page
-    assert "49" not in re.sub('value="[^"]*"', "", page)
+    assert "7006652" not in page
     assert page.count("<textarea") == page.count("</textarea>")
     assert "⟨U+202E⟩evil␛" in page
 

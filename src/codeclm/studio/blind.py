@@ -82,7 +82,7 @@ def _one_listed(place: SetPlace) -> Listed:
         blind = read_blind(place)
         return Listed(place.key, made, len(blind.items), {rater: _count(blind, rater) for rater in raters_of(place)})
     except InputError as problem:
-        return Listed(place.key, "", 0, {}, _untold(str(problem), place))
+        return Listed(place.key, "", 0, {}, str(problem))
     except OSError as error:
         return Listed(place.key, "", 0, {}, f"This set can't be read ({error.strerror}).")
 
@@ -105,8 +105,9 @@ async def _show(request: web.Request) -> web.Response:
     try:
         rated = await asyncio.to_thread(read_rated, blind, rater)
     except InputError as problem:
-        said = _untold(str(problem), blind.place)
-        return page(request, "compare_start.html", status=400, blind=blind, raters={}, refused=said, rater=rater)
+        return page(
+            request, "compare_start.html", status=400, blind=blind, raters={}, refused=str(problem), rater=rater
+        )
     wanted = request.query.get("item", "")
     place = _position(blind, wanted) if wanted else _next_open(blind, rated, len(blind.items))
     if place is None:
@@ -224,15 +225,7 @@ async def _set_of(request: web.Request) -> BlindSet:
     place = await asyncio.to_thread(set_of_key, request.app[RUNS].root, request.match_info["set"])
     if place is None:
         raise web.HTTPNotFound(text="There is no such set below the runs folder. It may have been moved or deleted.")
-    try:
-        return await asyncio.to_thread(read_blind, place)
-    except InputError as problem:
-        raise InputError(_untold(str(problem), place)) from None
-
-
-def _untold(text: str, place: SetPlace) -> str:
-    """A message without the place and the name of the set's files, which may be those of a model."""
-    return text.replace(f"{place.folder}/", "").replace(f"{place.name}.", "SET.")
+    return await asyncio.to_thread(read_blind, place)
 
 
 def _position(blind: BlindSet, text: str) -> int:

@@ -3,7 +3,8 @@
 Contract. A set is what codeclm.evaluating.human writes: ``NAME.jsonl`` (or ``NAME.csv``) with ``NAME.key.json``. It is
 found by listing and known by a key made of its place, so that no address tells a name. What a person rates is in
 ``NAME.RATER.jsonl`` beside it, one row for each item with the last rating alone, which is what
-``codeclm evaluate --human`` reads. That file is replaced at once, never half written, and no other file ever is.
+``codeclm evaluate --human`` reads. That file is replaced at once, never half written, and no other file ever is. No
+message here names a file: raters read them, and people name files after models.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from codeclm.errors import InputError, RunDirectoryError
+from codeclm.errors import InputError, OutputError
 from codeclm.evaluating.human import COLUMNS, read_set
-from codeclm.run_directory import unwritable, write
+from codeclm.run_directory import write
 
 Preference = Literal["a", "b", "tie"]
 
@@ -115,7 +116,10 @@ def read_blind(place: SetPlace) -> BlindSet:
     path = place.rows
     if path.is_symlink() or (path.exists() and path.stat().st_size > _LARGEST):
         raise InputError(f"This set can't be read: its file is a link, or larger than {_LARGEST >> 20} MB.")
-    rows = read_set(path)
+    try:
+        rows = read_set(path)
+    except InputError as error:
+        raise InputError(f"This set can't be read: {str(error).removeprefix(f'{path}: ')}") from None
     names = {row["set"] for row in rows}
     if len(names) > 1 or len({row["item"] for row in rows}) < len(rows):
         raise InputError("This set can't be rated: its rows are of several sets, or an item comes twice.")
@@ -154,14 +158,15 @@ def read_rated(blind: BlindSet, rater: str) -> dict[str, Rated]:
     Raises InputError where the file that should hold it holds something else.
     """
     path = ratings_file(blind.place, rater)
-    if path.is_symlink():
-        raise InputError(f"{path.name} is a link, and the studio does not follow it.")
-    if not path.exists() or not path.stat().st_size:
+    if not path.is_symlink() and (not path.exists() or not path.stat().st_size):
         return {}
-    rows = read_set(path)
-    if any(row["set"] != blind.name for row in rows):
+    try:
+        rows = [] if path.is_symlink() else read_set(path)
+    except InputError:
+        rows = []
+    if not rows or any(row["set"] != blind.name for row in rows):
         raise InputError(
-            f"{path.name} holds something else than ratings of this set. Choose another name, or move that file away."
+            "The file of ratings under this name holds something else than ratings of this set. Choose another name."
         )
     return {row["item"]: Rated(_preference(row["preference"]), row["notes"]) for row in rows}
 
@@ -180,7 +185,10 @@ def rate(blind: BlindSet, rater: str, item: str, rated: Rated) -> None:
         before = read_rated(blind, rater)
         after = before | {item: rated}
         lines = (_line(blind.name, name, rater, one) for name, one in after.items())
-        write(path, b"".join(lines))
+        try:
+            write(path, b"".join(lines))
+        except OutputError as error:
+            raise OutputError(f"Not saved. {str(error).removeprefix(f'{path}: ')}") from None
 
 
 def _line(name: str, item: str, rater: str, rated: Rated) -> bytes:
@@ -201,11 +209,9 @@ def _alone_in(folder: Path) -> Iterator[None]:
     try:
         place = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise unwritable(folder, error) from None
+        raise OutputError(f"Not saved: the set's folder can't be opened ({error.strerror}).") from None
     try:
         fcntl.flock(place, fcntl.LOCK_EX)
         yield
-    except OSError as error:
-        raise RunDirectoryError(f"{folder}: can't be locked ({error.strerror}).") from None
     finally:
         os.close(place)  # lets go of it

@@ -11,7 +11,7 @@ import hashlib
 import heapq
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from codeclm import run_directory
 from codeclm.config_files import load
@@ -40,9 +40,10 @@ def draw_set(run_dir: Path, items: int, seed: int) -> tuple[Path, str]:
     """
     if not 1 <= items <= MOST:
         raise InputError(f"A set has 1 to {MOST:,} items.")
-    drawn = heapq.nsmallest(items, _compared(run_dir), key=lambda outcome: _place(seed, outcome.id))
+    drawn = heapq.nsmallest(items, _compared(run_dir), key=lambda row: _place(seed, row["id"]))
     if not drawn:
         raise InputError("No two answers were compared in this run yet, so there is nothing for people to compare.")
+    shown = [_shown(outcome_from_row(row)) for row in drawn]
     config = load(run_dir / run_directory.CONFIG)
     target, strong = _name(config.models.target, "target"), _name(config.models.strong, "strong")
     folder = run_dir / FOLDER
@@ -50,7 +51,6 @@ def draw_set(run_dir: Path, items: int, seed: int) -> tuple[Path, str]:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: can't make it ({error.strerror}).") from None
-    shown = list(map(_shown, drawn))
     for number in range(1, _NAMES):
         path = folder / f"set-{number}.csv"
         try:
@@ -61,12 +61,14 @@ def draw_set(run_dir: Path, items: int, seed: int) -> tuple[Path, str]:
     raise InputError(f"{folder}: there are {_NAMES - 1} sets already. Move some away.")
 
 
-def _compared(run_dir: Path) -> Iterator[Outcome]:
+def _compared(run_dir: Path) -> Iterator[dict[str, Any]]:
+    """The rows whose last iteration has scores. There may be many: only those that are drawn are looked at closely."""
     for name in _FILES:
         for row in run_directory.read_rows(run_dir / name):
-            outcome = outcome_from_row(row)
-            if outcome.iterations and (one := outcome.final).comparison and one.strong and one.target:
-                yield outcome
+            history = row.get("history") if isinstance(row, dict) else None
+            last = history[-1] if isinstance(history, list) and history else None
+            if isinstance(last, dict) and last.get("strong_first") and isinstance(row.get("id"), str):
+                yield row
 
 
 def _place(seed: int, id: str) -> bytes:
