@@ -41,6 +41,10 @@ def test_names_are_text(name: str) -> None:
     found = [(element.tag, key) for element in elements for key in ("", *element.attrib)]
     assert {tag for tag, _ in found} <= {"svg", "g", "path", "line", "text", "rect", "defs", "clipPath"}
     assert not {key for _, key in found if key.startswith("on") or key in ("style", "href", "src")}
+    assert not {(tag, key) for tag, key in found if key.startswith("aria") or key == "role"} - {
+        ("svg", "role"),
+        ("svg", "aria-label"),
+    }
 
 
 def test_it_is_the_same_each_time() -> None:

@@ -53,6 +53,7 @@ _LOOK: Final[dict[str, Any]] = {
     "view": {"stroke": None},
 }
 _TAG: Final = re.compile("<[^>]*>")
+_ROLES: Final = re.compile(' (?:role|aria-[a-z]+)="[^"]*"')
 _IDS: Final = re.compile(r'\b(id="|url\(#)([A-Za-z_][\w-]*)')
 _SIZE: Final = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)" viewBox="([-\d. ]+)"[^>]*>')
 
@@ -86,7 +87,7 @@ def svg(name: str, title: str, chart: Callable[[], Any]) -> Markup:
         raise MissingCharts(f"{missing.name} is not installed") from None
     spec["config"] = _merged(spec.get("config", {}), _LOOK)
     drawn = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
-    drawn = _with_own_ids(drawn, name)
+    drawn = _within_a_page(drawn, name)
     found = _SIZE.match(drawn)
     if found is None:  # another renderer than the one this was written for
         raise ValueError("the renderer's SVG has no size")
@@ -128,14 +129,17 @@ class _StandIns:
         return drawn.translate(characters)
 
 
-def _with_own_ids(drawn: str, name: str) -> str:
-    """The renderer counts its ids on through the process: they would differ from page to page, and meet in one."""
+def _within_a_page(drawn: str, name: str) -> str:
+    """With ids of this figure alone, and without what it says to those who can't see it, which the page does.
+
+    The renderer counts its ids on through the process: they would differ from page to page, and meet in one.
+    """
     numbers: dict[str, str] = {}
 
     def renamed(found: re.Match[str]) -> str:
         return found[1] + numbers.setdefault(found[2], f"{name}-{len(numbers) + 1}")
 
-    return _TAG.sub(lambda tag: _IDS.sub(renamed, tag[0]), drawn)
+    return _TAG.sub(lambda tag: _IDS.sub(renamed, _ROLES.sub("", tag[0])), drawn)
 
 
 def _as_page(value: Any) -> Any:
