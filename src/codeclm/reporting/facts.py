@@ -283,7 +283,7 @@ def _interval(found: Moments) -> tuple[float, float] | None:
 def _student(freedom: int) -> float:
     """Student's quantile of 0.975 by its expansion about the normal's (Abramowitz and Stegun 1964, 26.7.5).
 
-    Within 0.1 % from 4 degrees of freedom on; exact values stand for fewer.
+    Within 0.1 % from 6 degrees of freedom on; exact values stand for fewer.
     """
     if freedom <= len(_FEW):
         return _FEW[freedom - 1]
@@ -296,7 +296,7 @@ def _student(freedom: int) -> float:
     )
 
 
-_FEW: Final = (12.7062, 4.3027, 3.1824)
+_FEW: Final = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706)
 
 
 def _levels(measured: list[tuple[str, ...]]) -> tuple[Level, ...]:

@@ -12,7 +12,6 @@ from codeclm.reporting.json_files import Manifest
 
 Tile = tuple[str, str, str]
 
-_ERROR = 600  # characters
 _SCALE: Final = "of 9 at most"
 
 
@@ -59,7 +58,7 @@ def _warnings(facts: Facts) -> Iterator[tuple[str, str]]:
     if manifest and manifest.state in _STATES:
         yield ("bad" if manifest.state == "failed" else "warn"), _STATES[manifest.state]
     if manifest and manifest.error:
-        yield ("warn" if manifest.state == "stopped" else "bad"), manifest.error[:_ERROR]
+        yield ("warn" if manifest.state == "stopped" else "bad"), manifest.error
     if manifest and manifest.counts.get("kept", 0) != facts.statuses["kept"]:
         told, found = manifest.counts.get("kept", 0), facts.statuses["kept"]
         yield (

@@ -1,17 +1,19 @@
 """What a run, its audit and its evaluations wrote as JSON, read for a report: only what it shows, each with its type.
 
 Files may be edited, old or foreign. What a file lacks has a default, what it has beside is ignored, and what is of
-another type is an error with the file and the key: :class:`~codeclm.errors.RunDirectoryError`.
+another type is an error with the file and the key: :class:`~codeclm.errors.RunDirectoryError`. Texts and lists are
+clipped: a page has room for so much only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, NonNegativeInt, ValidationError
 
 from codeclm import run_directory
 from codeclm.config import SIMULATOR
@@ -28,6 +30,21 @@ EVALUATIONS: Final = 24
 """Evaluations that a report shows, at most: the first ones by their folders' names."""
 
 
+_LONGEST = 600  # characters of any text
+_MOST = 60  # items of any list
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _first(checks: dict[str, CheckFound]) -> dict[str, CheckFound]:
+    return dict(islice(checks.items(), _MOST))
+
+
+Text = Annotated[str, AfterValidator(_clipped)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -35,8 +52,8 @@ class _Part(BaseModel):
 class StageCalls(_Part):
     """The recorded calls of one stage to one model; ``seconds`` is the sum of their latencies."""
 
-    stage: str
-    model: str
+    stage: Text
+    model: Text
     calls: NonNegativeInt
     prompt_tokens: NonNegativeInt = 0
     completion_tokens: NonNegativeInt = 0
@@ -46,8 +63,8 @@ class StageCalls(_Part):
 class ModelUsed(_Part):
     """A model by the name it was asked under; its address is read only to tell the simulator, and not shown."""
 
-    model: str
-    base_url: str = ""
+    model: Text
+    base_url: Text = ""
 
 
 class _ListedPrice(_Part):
@@ -58,7 +75,7 @@ class _ListedPrice(_Part):
 class Spending(_Part):
     """What one endpoint may have charged; ``price`` in dollars per million tokens, None where nobody knows it."""
 
-    model: str
+    model: Text
     requests: NonNegativeInt = 0
     unknown_prompt_tokens: NonNegativeInt = 0
     unknown_completion_tokens: NonNegativeInt = 0
@@ -69,22 +86,22 @@ class Spending(_Part):
 class Manifest(_Part):
     """manifest.json; codeclm/manifest.py says what each figure is."""
 
-    codeclm: str = ""
-    state: str
-    error: str = ""
+    codeclm: Text = ""
+    state: Text
+    error: Text = ""
     size: NonNegativeInt = 0
-    counts: dict[str, NonNegativeInt] = Field(default_factory=dict)
-    models: dict[str, ModelUsed] = Field(default_factory=dict)
-    method: dict[str, Any] = Field(default_factory=dict)
+    counts: dict[Text, NonNegativeInt] = Field(default_factory=dict)
+    models: dict[Text, ModelUsed] = Field(default_factory=dict)
+    method: dict[Text, Any] = Field(default_factory=dict)
     seed: int | None = None
-    calls: tuple[StageCalls, ...] = ()
+    calls: Annotated[tuple[StageCalls, ...], AfterValidator(lambda rows: rows[:_MOST])] = ()
     shared_calls: NonNegativeInt | None = None
     usd_used: FiniteFloat | None = None
-    faults: dict[str, NonNegativeInt] = Field(default_factory=dict)
+    faults: dict[Text, NonNegativeInt] = Field(default_factory=dict)
     spending: tuple[Spending, ...] = ()
     usd: FiniteFloat | None = None
-    config_sha256: str = ""
-    seeds_sha256: str = ""
+    config_sha256: Text = ""
+    seeds_sha256: Text = ""
 
     @property
     def simulated(self) -> bool:
@@ -108,7 +125,7 @@ class LikenessFound(_Part):
 
     distance: FiniteFloat | None = None
     coverage: FiniteFloat | None = None
-    missing: tuple[str, ...] = ()
+    missing: tuple[Text, ...] = ()
     missing_count: NonNegativeInt = 0
 
 
@@ -132,7 +149,7 @@ class CheckFound(_Part):
     findings: NonNegativeInt | None = None
     examples: NonNegativeInt | None = None
     share: FiniteFloat | None = None
-    not_done: str = ""
+    not_done: Text = ""
 
 
 class LevelFound(_Part):
@@ -149,11 +166,11 @@ class AuditFound(_Part):
     fidelity: _FidelityFound = _FidelityFound()
     diversity: _DiversityFound = _DiversityFound()
     complexity: tuple[LevelFound, ...] = ()
-    checks: dict[str, CheckFound] = Field(default_factory=dict)
+    checks: Annotated[dict[Text, CheckFound], AfterValidator(_first)] = Field(default_factory=dict)
 
 
 class _OtherRule(_Part):
-    rule: str = ""
+    rule: Text = ""
     crr: FiniteFloat | None = None
 
 
@@ -164,10 +181,10 @@ class _PositionFound(_Part):
 class EvaluationFound(_Part):
     """An evaluation.json of the judge's; docs/evaluation.md says what each figure is."""
 
-    benchmark: str
-    candidate: str
-    reference: str
-    rule: str = ""
+    benchmark: Text
+    candidate: Text
+    reference: Text
+    rule: Text = ""
     items: NonNegativeInt = 0
     wins: NonNegativeInt
     ties: NonNegativeInt

@@ -19,7 +19,7 @@ def findings(facts: Facts, draw: Drawing) -> Figure | None:
     """Examples with a finding, by check of the audit."""
     made = facts.audit.checks if facts.audit else {}
     rows = tuple(
-        (name, found.examples, found.share, found.findings)
+        (clipped_name(name), found.examples, found.share, found.findings)
         for name, found in made.items()
         if found.examples is not None
     )
