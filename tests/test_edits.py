@@ -301,7 +301,7 @@ def test_training_learns_what_people_left_and_is_another_training(run_dir: Path)
     assert sft.rows[1]["messages"][0] == user("Explain tides, please.")
     assert [row["chosen"] for row in dpo.rows] == [[assistant("Mine.")]]
     assert dpo.rows[0]["rejected"] == before["dpo"].rows[0]["rejected"]
-    assert sft.edits.as_values() == {"edited": 2, "dropped": 1, "unfit": 0}
+    assert sft.edits.as_values() == dpo.edits.as_values() == {"edited": 2, "dropped": 1, "unfit": 0}
     settings = config_of(run_dir).training
     for objective, data in (("sft", sft), ("dpo", dpo)):
         assert identity("m", data, settings, 0) != identity("m", before[objective], settings, 0)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from typing import Any
 import pytest
 from tests.running import CODECLM, codeclm
 from tests.tiny_model import make_tiny_model
-from tests.training.made_runs import ROWS, make_run
+from tests.training.made_runs import ROWS, example, make_run
 
 from codeclm.config_training import TrainingConfig
-from codeclm.errors import RunFailed, Stopped
+from codeclm.edits import Edit, digest, now
+from codeclm.errors import RunDirectoryError, RunFailed, Stopped
 from codeclm.training import extra
 from codeclm.training.progress import Note, Step
 from codeclm.training.record import RECORD, Trained
@@ -197,6 +199,24 @@ def test_two_processes_come_to_what_one_does(tmp_path: Path, run: Path, model: s
     assert record["machine"]["processes"] == 2
     assert [loss for _, loss in record["losses"]] == pytest.approx([loss for _, loss in one.losses], abs=1e-5)
     assert record["tokens"] == one.tokens
+
+
+def test_what_people_dropped_is_not_learnt_and_makes_another_training(tmp_path: Path, model: str) -> None:
+    run = make_run(tmp_path / "run")
+    config = TrainingConfig(**LORA | {"epochs": 1})
+    before = train(run, model, config, tmp_path / "before")
+    asked, answer = example(3)["messages"]
+    of = digest(asked["content"], answer["content"])
+    edit = Edit("000003.0", "drop", None, None, of, now())
+    (run / "edits.jsonl").write_text(json.dumps(asdict(edit)) + "\n")
+    with pytest.raises(RunDirectoryError, match="another training: `data_sha256`"):
+        train(run, model, config, tmp_path / "before")
+    told: list[Note | Step] = []
+    after = train(run, model, config, tmp_path / "after", tell=told.append)
+    record = json.loads((after.folder / RECORD).read_bytes())
+    assert record["edits"] == {"edited": 0, "dropped": 1, "unfit": 0}
+    assert record["examples"]["read"] == json.loads((before.folder / RECORD).read_bytes())["examples"]["read"] - 1
+    assert any(isinstance(one, Note) and "dropped 1" in one.text for one in told)
 
 
 def test_a_loss_that_is_no_number_ends_the_training(tmp_path: Path, run: Path, model: str) -> None:

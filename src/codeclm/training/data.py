@@ -100,10 +100,12 @@ def _edited(row: Row, edit: Edit, applied: Applied) -> Row | None:
     if not ours or digest(prompt["content"], chosen["content"]) != edit.of:
         return row
     instruction, answer = texts_after(prompt["content"], chosen["content"], edit)
-    if edit.action == "drop" or ("rejected" in row and instruction != prompt["content"]):
+    if edit.action == "drop":
         applied.dropped_ids.add(edit.id)
         return None
     applied.edited_ids.add(edit.id)
+    if "rejected" in row and instruction != prompt["content"]:
+        return None
     asked, kept = {**prompt, "content": instruction}, {**chosen, "content": answer}
     if "messages" in row:
         return {"messages": [asked, kept]}
