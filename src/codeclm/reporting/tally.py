@@ -7,6 +7,7 @@ few seconds, and memory grows with the different names only. Names are clipped a
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ class Names:
 
     def add(self, name: str, times: int = 1) -> str:
         """Count a name; gives what it is counted under."""
-        key = name.casefold()
+        key = _key(name)
         if key not in self.spelled:
             self.spelled[key] = name
         self.counts[key] += times
@@ -55,7 +56,12 @@ class Names:
 def clipped_name(name: str) -> str:
     """A name on one line, or its beginning."""
     line = " ".join(name.split())
-    return line if len(line) <= _NAME else f"{line[:_NAME].rstrip()}…"
+    return sys.intern(line if len(line) <= _NAME else f"{line[:_NAME].rstrip()}…")
+
+
+def _key(name: str) -> str:
+    """What a name is compared by; one object for each, since there may be as many names as outcomes."""
+    return sys.intern(name.casefold())
 
 
 @dataclass(slots=True)
@@ -196,8 +202,8 @@ class Tally:
         if first is not None:
             for skill in _listed(row["skills"]):
                 name = clipped_name(skill)
-                self.weak_spelled.setdefault(name.casefold(), name)
-                self.weak[name.casefold()].add(first)
+                self.weak_spelled.setdefault(_key(name), name)
+                self.weak[_key(name)].add(first)
         self.instructions.offer(place(row["id"]), lambda: tuple(map(_instruction, history)))
 
     def _dropped(self, row: Row) -> bool:
