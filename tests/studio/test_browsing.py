@@ -184,7 +184,7 @@ async def test_a_run_that_may_only_be_read_is_indexed_elsewhere(
     assert not list((tmp_path / "temporary").iterdir())
 
 
-async def test_what_can_not_be_indexed_is_told(tmp_path: Path) -> None:
+async def test_what_can_not_be_indexed_is_told_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = write_outcomes(tmp_path / "one", outcomes(5))
     (run / NAME).mkdir()
     async with studio(tmp_path) as browser:
@@ -195,6 +195,9 @@ async def test_what_can_not_be_indexed_is_told(tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
         assert "Make room there" in text
         assert len(ids(await browser.get("/runs/one/outcomes"))) == 5
+        (run / NAME).rmdir()
+        monkeypatch.setattr("codeclm.studio.index_keeping._AGAIN_AFTER_S", 0.0)
+        assert "<strong>5</strong>" in (await ready(browser)).text
 
 
 async def test_edited_and_dropped_ones_are_marked(tmp_path: Path) -> None:

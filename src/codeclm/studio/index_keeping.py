@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,6 +32,7 @@ NAME: Final = ".studio.sqlite"
 
 _OPEN: Final = 8
 _TOLD: Final = 500
+_AGAIN_AFTER_S: Final = 10.0
 
 
 @dataclass(slots=True)
@@ -41,6 +43,15 @@ class Building:
     done: int = 0
     total: int = 0
     problem: str = ""
+    ended: float = 0.0
+
+    def fail(self, problem: str) -> None:
+        """Note why there will be no index."""
+        self.problem, self.ended = problem, time.monotonic()
+
+    def is_over(self, signature: Signature) -> bool:
+        """Whether to try again: it failed, and that is a while ago or the files are others now."""
+        return bool(self.problem) and (self.signature != signature or time.monotonic() - self.ended > _AGAIN_AFTER_S)
 
 
 class IndexKeeper:
@@ -61,7 +72,7 @@ class IndexKeeper:
             self._open.move_to_end(run_dir)
             return known[1]
         building = self._building.get(run_dir)
-        if building and building.signature == signature:
+        if building and not building.is_over(signature):
             return building
         for path in self._places(run_dir):
             index = await asyncio.to_thread(open_index, path, run_dir, signature)
@@ -118,14 +129,12 @@ class IndexKeeper:
                 stderr=asyncio.subprocess.PIPE,
             )
         except OSError as error:
-            building.problem = f"The index can't be built ({error.strerror})."
+            building.fail(f"The index can't be built ({error.strerror}).")
             return
         try:
-            told = asyncio.create_task(_last_words(process))
-            await _follow(process, building)
-            said = await told
+            _, said = await asyncio.gather(_follow(process, building), _last_words(process))
             if await process.wait():
-                building.problem = f"The index could not be built. {said}"
+                building.fail(f"The index could not be built. {said}")
             elif self._building.get(run_dir) is building:
                 del self._building[run_dir]  # and if the files have changed meanwhile, the next look begins anew
         finally:
