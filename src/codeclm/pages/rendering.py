@@ -101,7 +101,7 @@ def _share(value: float | None, digits: int = 0) -> str:
 
 def _signed(value: float | None) -> str:
     """A gap: with its sign, and as many digits as it has."""
-    return "–" if value is None else f"{value:+g}".replace("-", "\u2212")
+    return "–" if value is None else f"{value:+g}".replace("-", "\u2212") if value else "0"
 
 
 def _plain(value: float | None) -> str:
