@@ -4,9 +4,13 @@
 
 `codeclm run` works against a server of fixed latency on another core, with as many calls in flight as keep its own core
 busy. The studio is kept to the run's core, the worst case, and is asked for the live view once a second during every
-other window, as an open page does. Between windows of one run nothing but this differs, so the ratio of their calls per
-second is the cost: the median over neighbouring windows, with its quartiles. The cost of what a run writes each second,
-looked at or not, is measured by itself: the CPU time of one writing.
+other window, as an open page does. Between windows of one run nothing but this differs. Two ratios of watched to not
+watched, each the median over neighbouring windows with its quartiles:
+
+- calls per second by the clock, which needs a machine that does nothing else;
+- calls per second of CPU time, the run's and the studio's together: what a core can do, whoever else wants it.
+
+What a run writes each second, looked at or not, is measured by itself: the CPU time of one writing.
 """
 
 import argparse
@@ -19,6 +23,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -38,8 +43,29 @@ def calls_at(server: str) -> tuple[float, int]:
         return time.perf_counter(), int(json.load(response)["calls"])
 
 
-def window(server: str, seconds: float, live: str | None) -> float:
-    """Calls per second over so long, while ``live`` is asked for each second or nothing is."""
+@dataclass(frozen=True)
+class Window:
+    """So many calls in so many seconds, by the clock and of CPU time: the run's, and the studio's."""
+
+    calls: int
+    seconds: float
+    run_cpu: float
+    studio_cpu: float
+
+    @property
+    def rate(self) -> float:
+        """Calls per second by the clock."""
+        return self.calls / self.seconds
+
+    @property
+    def cpu_rate(self) -> float:
+        """Calls per second of CPU time."""
+        return self.calls / (self.run_cpu + self.studio_cpu)
+
+
+def window(server: str, seconds: float, live: str | None, pids: tuple[int, int]) -> Window:
+    """So many seconds, while ``live`` is asked for each second or nothing is. ``pids``: the run's and the studio's."""
+    cpu = [cpu_seconds(pid) for pid in pids]
     began, before = calls_at(server)
     look = began
     while time.perf_counter() - began < seconds:
@@ -51,7 +77,8 @@ def window(server: str, seconds: float, live: str | None) -> float:
                 answer.read()
         time.sleep(max(0.0, look - time.perf_counter()))
     ended, after = calls_at(server)
-    return (after - before) / (ended - began)
+    run_cpu, studio_cpu = (cpu_seconds(pid) - earlier for pid, earlier in zip(pids, cpu, strict=True))
+    return Window(after - before, ended - began, run_cpu, studio_cpu)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -93,26 +120,38 @@ def measure(windows: int, seconds: float) -> None:
             assert studio.stdout is not None
             live = f"{studio.stdout.readline().split()[-1]}runs/run/live"
             time.sleep(WARM_UP)
-            window(server, 1.0, live)
-            idle, watched, spent = [window(server, seconds, None)], [], 0.0
+            pids = run.pid, studio.pid
+            window(server, 1.0, live, pids)
+            idle, watched = [window(server, seconds, None, pids)], []
             for _ in range(windows):
-                before = cpu_seconds(studio.pid)
-                watched.append(window(server, seconds, live))
-                spent += cpu_seconds(studio.pid) - before
-                idle.append(window(server, seconds, None))
+                watched.append(window(server, seconds, live, pids))
+                idle.append(window(server, seconds, None, pids))
         finally:
             for process in (run, studio):
                 process.kill()
                 process.wait()
             assert studio.stdout is not None
             studio.stdout.close()
-    ratios = [2 * one / (idle[at] + idle[at + 1]) for at, one in enumerate(watched)]
-    lower, median, upper = statistics.quantiles(ratios, n=4)
     print(f"{platform.machine()}, {len(cores)} cores, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}")
-    print(f"calls/s not watched {statistics.median(idle):.0f}, watched {statistics.median(watched):.0f}")
-    print(f"watched over not watched: {median:.3f} (quartiles {lower:.3f} to {upper:.3f}, {windows} windows)")
-    print(f"the studio's CPU while watched: {100 * spent / (windows * seconds):.2f} % of a core")
+    busy = sum(one.run_cpu for one in idle) / sum(one.seconds for one in idle)
+    print(f"the run had {100 * busy:.0f} % of its core; load {os.getloadavg()[0]:.1f}; {windows} windows watched")
+    for name, rates in (
+        ("by the clock", [[one.rate for one in some] for some in (idle, watched)]),
+        ("of CPU time", [[one.cpu_rate for one in some] for some in (idle, watched)]),
+    ):
+        lower, median, upper = statistics.quantiles(ratios(*rates), n=4)
+        print(
+            f"calls per second {name}: {statistics.median(rates[0]):.0f} not watched, "
+            f"{statistics.median(rates[1]):.0f} watched, ratio {median:.3f} (quartiles {lower:.3f} to {upper:.3f})"
+        )
+    spent = sum(one.studio_cpu for one in watched) / sum(one.seconds for one in watched)
+    print(f"the studio's CPU while watched: {100 * spent:.2f} % of a core")
     print(f"what a run writes each second: {1000 * cost_of_writing():.2f} ms of CPU")
+
+
+def ratios(idle: list[float], watched: list[float]) -> list[float]:
+    """Each watched window against the mean of its two neighbours."""
+    return [2 * one / (idle[at] + idle[at + 1]) for at, one in enumerate(watched)]
 
 
 def main() -> None:
