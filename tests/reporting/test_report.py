@@ -115,9 +115,11 @@ def _sections(parsed: Parsed) -> set[str]:
 @given(text=st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)))
 def test_no_text_becomes_markup(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     folder = write_spoken(tmp_path_factory.mktemp("spoken"), text)
-    parsed = Parsed(page_of(folder))
+    page = page_of(folder)
+    parsed = Parsed(page)
     assert all(link.startswith("#") for link in parsed.links())
     assert visible(text).strip() in parsed.text
+    assert not [character for character in text if visible(character) != character and character in page]
 
 
 @pytest.mark.usefixtures("no_charts")

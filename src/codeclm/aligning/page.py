@@ -12,7 +12,7 @@ from codeclm import run_directory
 from codeclm.aligning.results import ALIGNMENT
 from codeclm.errors import RunDirectoryError
 from codeclm.pages.figures import Figure
-from codeclm.pages.rendering import clip
+from codeclm.pages.rendering import clip, visible
 from codeclm.reporting.drawing import Drawing
 from codeclm.reporting.linked import Page, link_to, runs_below
 from codeclm.reporting.report import page
@@ -131,7 +131,7 @@ def _tiles(rounds: Sequence[_Round], best: str) -> Iterator[tuple[str, str, str]
     if rounds and rounds[0].name in scored:
         yield "CRR at the start", f"{scored[rounds[0].name]:.1%}", ""
     if best in scored:
-        yield "CRR of the best", f"{scored[best]:.1%}", clip(best, 40)
+        yield "CRR of the best", f"{scored[best]:.1%}", visible(clip(best, 40))
     examples = sum(one.examples or 0 for one in rounds)
     yield "Examples made", f"{examples:,}", ""
 

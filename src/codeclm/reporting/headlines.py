@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from codeclm.amounts import dollars, short
+from codeclm.pages.rendering import visible
 from codeclm.reporting.facts import Facts
 from codeclm.reporting.json_files import Manifest
 
@@ -31,7 +32,7 @@ def _of_outcomes(facts: Facts) -> Iterator[Tile]:
     scored = [one for one in facts.evaluations if one.crr is not None]
     if scored and scored[0].crr is not None:
         first = scored[0]
-        yield "CRR", f"{first.crr:.1%}", f"{first.candidate:.30} on {first.benchmark:.30}"
+        yield "CRR", f"{first.crr:.1%}", visible(f"{first.candidate:.30} on {first.benchmark:.30}")
 
 
 def _of_manifest(manifest: Manifest) -> Iterator[Tile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -19,13 +20,13 @@ class Page:
 
 def runs_below(folder: Path, names: list[str]) -> tuple[Path, ...]:
     """The folders of that name in ``folder`` that hold a run. A name that would lead elsewhere is none."""
-    return tuple(
-        folder / name
-        for name in names
-        if name not in ("", ".", "..")
-        and Path(name).name == name
-        and (folder / name / run_directory.MANIFEST).is_file()
-    )
+    return tuple(folder / name for name in names if _is_run(folder, name))
+
+
+def _is_run(folder: Path, name: str) -> bool:
+    if name in ("", ".", "..") or Path(name).name != name:
+        return False
+    return os.path.isfile(folder / name / run_directory.MANIFEST)  # False too where no file can have the name
 
 
 def link_to(folder: Path, name: str) -> str:

@@ -55,7 +55,7 @@ class Names:
 @lru_cache(maxsize=4_096)
 def clipped_name(name: str) -> str:
     """A name on one line, or its beginning."""
-    line = " ".join(name.split())
+    line = " ".join(name.split()) or "(blank)"
     return sys.intern(line if len(line) <= _NAME else f"{line[:_NAME].rstrip()}…")
 
 
