@@ -59,7 +59,7 @@ def test_what_nothing_is_known_of_has_no_column(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["..", "a/../../b", "/etc"])
 def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
-    folder = _with_runs(tmp_path / "here", "b")
+    folder = _with_runs(tmp_path / "here", "a", "b")
     _with_runs(tmp_path, "b")
     (tmp_path / "manifest.json").write_text("{}")
     (folder / "comparison.json").write_bytes(as_json(made_of(row(name))))

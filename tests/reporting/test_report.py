@@ -128,7 +128,7 @@ def test_huge_texts_make_no_huge_page(tmp_path: Path) -> None:
         tmp_path / "run", *("& <b>".join(["word " * 20_000] * 2) + str(number) for number in range(3))
     )
     assert (folder / "examples.jsonl").stat().st_size > 5_000_000
-    assert len(page_of(folder).encode()) < MOST_BYTES
+    assert len(page_of(folder).encode()) < 150_000  # of which 15,000 are styles
 
 
 @pytest.mark.usefixtures("no_charts")
