@@ -170,13 +170,7 @@ class Index:
         """What each further choice would leave."""
         others = replace(filter, status="", use_case="", skill="", iterations=None, cause="")
         with self._reading() as db:
-            if others not in self._counted:
-                where, values = self._where(db, others)
-                found = db.execute(f"SELECT kind FROM outcomes WHERE {where}", values)  # noqa: S608
-                self._counted[others] = Counter(kind for (kind,) in found)
-                while len(self._counted) > _COUNTS_REMEMBERED:
-                    del self._counted[next(iter(self._counted))]
-            counted = self._counted[others]
+            counted = self._count(db, others)
             return count_facets(filter, ((self._kinds[kind], count) for kind, count in counted.items()))
 
     def neighbours(self, id: str, filter: Filter, sort: Sort) -> Neighbours | None:
@@ -213,7 +207,7 @@ class Index:
         """How many outcomes there are of each status."""
         with self._reading() as db:
             counted: Counter[Status] = Counter()
-            for kind, count in db.execute("SELECT kind, count(*) FROM outcomes GROUP BY kind"):
+            for kind, count in self._count(db, Filter()).items():
                 counted[self._kinds[kind].status] += count
             return counted
 
@@ -284,6 +278,16 @@ class Index:
                 self._lists.popitem(last=False)
         self._lists.move_to_end(key)
         return self._lists[key]
+
+    def _count(self, db: sqlite3.Connection, filter: Filter) -> Counter[int]:
+        """How many outcomes of each kind there are, from memory where it was asked for lately."""
+        if filter not in self._counted:
+            where, values = self._where(db, filter)
+            found = db.execute(f"SELECT kind FROM outcomes WHERE {where}", values)  # noqa: S608
+            self._counted[filter] = Counter(kind for (kind,) in found)  # faster here than by SQLite
+            while len(self._counted) > _COUNTS_REMEMBERED:
+                del self._counted[next(iter(self._counted))]
+        return self._counted[filter]
 
     def _parts(self, filter: Filter, sort: Sort, size: int) -> Iterator[array[int]]:
         with self._reading() as db:
