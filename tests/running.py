@@ -10,11 +10,12 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
+from tests import warm
 
 SHARED_DATA = Path(os.environ.get("CODECLM_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SEEDS_175 = SHARED_DATA / "self_instruct_seed_175.jsonl"
@@ -77,9 +78,13 @@ def write_config(folder: Path, base_url: str, **values: Any) -> Path:
 
 
 def codeclm(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> Finished:
-    """Run a codeclm command to its end."""
+    """Run a codeclm command to its end, in a process of its own, which `tests.warm` may have started."""
+    environment = _environment() | (env or {})
+    warm_done = warm.command([*map(str, arguments)], cwd or Path.cwd(), environment)
+    if warm_done is not None:
+        return Finished(*warm_done)
     command = [*CODECLM, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=_environment() | (env or {}))
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
@@ -120,6 +125,9 @@ def run_until(
             if reached():
                 process.send_signal(number)
                 break
+            # Asked without a pause, the server would work for nobody else.
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.005)
         return process.wait()
 
 

@@ -460,7 +460,7 @@ def finished(simulator: SimulatorProcess, tmp_path_factory: pytest.TempPathFacto
     return folder
 
 
-@pytest.mark.parametrize("share", [0.0, 0.31, 0.77])
+@pytest.mark.parametrize("share", [0.31, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.0, 0.77))])
 def test_a_run_whose_journal_was_cut_off_pays_again_for_nothing_but_what_was_lost(
     share: float, simulator: SimulatorProcess, finished: Path, tmp_path: Path
 ) -> None:

@@ -13,7 +13,10 @@ OUTPUTS = ("examples.jsonl", "preferences.jsonl", "discarded.jsonl", "failures.j
 
 @pytest.mark.parametrize(
     ("size", "at", "latency"),
-    [(15, 300, 0.01), pytest.param(65, 1000, 0.05, marks=[pytest.mark.slow, pytest.mark.timeout(600)])],
+    [
+        pytest.param(15, 300, 0.01, marks=pytest.mark.slow),
+        pytest.param(65, 1000, 0.05, marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
+    ],
 )
 def test_killed_half_way_with_64_calls_in_flight_no_more_than_those_are_made_again(
     tmp_path: Path, size: int, at: int, latency: float

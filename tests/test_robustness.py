@@ -71,7 +71,9 @@ def busy(simulator: SimulatorProcess, calls: int = 40) -> Callable[[], bool]:
 # Signals
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)], ids=lambda number: number.name
+)
 def test_asked_to_end_calls_in_flight_end_and_are_recorded(
     number: signal.Signals, simulator: SimulatorProcess, unbroken: Path, tmp_path: Path
 ) -> None:

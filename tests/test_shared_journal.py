@@ -104,7 +104,7 @@ def alone(simulator: SimulatorProcess, tmp_path_factory: pytest.TempPathFactory)
     return folder
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_two_methods_share_a_journal_broken_off_in_the_middle_and_pay_once_for_what_they_have_in_common(
     number: signal.Signals, simulator: SimulatorProcess, alone: Path, tmp_path: Path
 ) -> None:
@@ -424,7 +424,14 @@ def test_a_journal_of_an_older_codeclm_is_read_and_taken_on(tmp_path: Path) -> N
     assert use_of(tmp_path, "one").used == 0
 
 
-@pytest.mark.parametrize(("name", "share"), [("journal.sqlite", 0.6), ("calls.db", 0.3), ("calls.db", 0.0)])
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [
+        ("journal.sqlite", 0.6),
+        pytest.param("calls.db", 0.3, marks=pytest.mark.slow),
+        pytest.param("calls.db", 0.0, marks=pytest.mark.slow),
+    ],
+)
 def test_a_damaged_shared_journal_is_saved_for_all_its_runs(
     name: str, share: float, simulator: SimulatorProcess, tmp_path: Path
 ) -> None:

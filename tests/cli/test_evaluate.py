@@ -86,7 +86,7 @@ def test_250_items_resume_after_kills_and_cost_nothing_again(tmp_path: Path, kil
         assert (tmp_path / kept / name).read_bytes() == (tmp_path / "fresh" / kept / name).read_bytes()
 
 
-@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("columns", [60, *(pytest.param(wide, marks=pytest.mark.slow) for wide in (80, 120))])
 def test_the_tables_have_room(simulator: SimulatorProcess, tmp_path: Path, columns: int) -> None:
     config = config_in(tmp_path, simulator.base_url)
     benchmark = write_benchmark(tmp_path / "made.jsonl", 15)

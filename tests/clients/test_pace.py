@@ -34,7 +34,7 @@ def test_a_limit_per_minute_is_used_up_and_hardly_ever_met(
     assert found.refused < (0.001 if headers else 0.02)
 
 
-@pytest.mark.parametrize("per_minute", [60, 600, 6000, 30_000])
+@pytest.mark.parametrize("per_minute", [60, 600, 6000, pytest.param(30_000, marks=pytest.mark.slow)])
 def test_limits_of_every_height_are_found(per_minute: int) -> None:
     found = _loaded(Server(exponential(0.3), limit=RateLimit(per_minute)), 180)
     assert found.throughput(90) >= 0.9 * per_minute / 60
@@ -53,7 +53,7 @@ def test_without_a_word_of_when_to_come_back() -> None:
     assert found.refused < 0.05
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 @pytest.mark.parametrize(("accidents", "kept"), [(0.1, 0.75), (0.2, 0.6)])
 @pytest.mark.parametrize(("places", "seconds"), [(4, 0.2), (32, 0.2), (32, 1.0), (200, 0.5)])
 def test_refusals_that_have_nothing_to_do_with_the_load_hold_nobody_up(

@@ -36,7 +36,7 @@ def config_in(folder: Path, base_url: str, **values: Any) -> dict[str, Any]:
         name: {"model": name, "base_url": base_url, "max_in_flight": in_flight, "price": price, "retries": 1}
         for name, price in PRICES.items()
     }
-    return {"seeds": str(BUNDLED_SEEDS), "size": 20, "run_dir": str(folder / "run"), "models": models} | values
+    return {"seeds": str(BUNDLED_SEEDS), "size": 8, "run_dir": str(folder / "run"), "models": models} | values
 
 
 def planned(values: dict[str, Any], rows: int) -> Plan:
@@ -74,7 +74,7 @@ def keys(folder: Path) -> set[bytes]:
 def test_the_calls_of_a_probe_are_the_runs_own_and_it_makes_so_many_fewer(
     tmp_path: Path, simulator: SimulatorProcess
 ) -> None:
-    few = {"method": {"pool": 0}, "size": 30}
+    few = {"method": {"pool": 0}, "size": 16}
     plain, probed = tmp_path / "plain", tmp_path / "probed"
     codeclm.run(config_in(plain, simulator.base_url, **few))
     simulator.reset()
@@ -95,7 +95,7 @@ def test_the_calls_of_a_probe_are_the_runs_own_and_it_makes_so_many_fewer(
 def test_entries_written_by_hand_are_probed_too(tmp_path: Path, simulator: SimulatorProcess) -> None:
     rows = tmp_path / "metadata.csv"
     rows.write_text("use_case,skills\n" + "".join(f"task {n},geography facts\n" for n in range(6)))
-    by_hand = {"seeds": None, "metadata": str(rows), "method": {"pool": 0}}
+    by_hand = {"seeds": None, "metadata": str(rows), "method": {"pool": 0}, "size": 20}
     made = planned(config_in(tmp_path / "probed", simulator.base_url, **by_hand), 3)
     assert made.probed == 3
     assert "encode" not in made.estimate.stages
@@ -170,7 +170,7 @@ def test_a_plan_does_not_make_the_directory_foreign_to_a_run(tmp_path: Path) -> 
 
 
 def test_where_nothing_passes_the_plan_warns(tmp_path: Path, simulator: SimulatorProcess) -> None:
-    values = config_in(tmp_path, simulator.base_url, method={"threshold": 8.9, "iterations": 1, "pool": 0})
+    values = config_in(tmp_path, simulator.base_url, size=3, method={"threshold": 8.9, "iterations": 1, "pool": 0})
     made = planned(values, 2)
     assert made.estimate.kept_share.low < 0.05
     assert any("Hardly any" in note for note in made.notes)
