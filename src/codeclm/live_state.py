@@ -171,6 +171,7 @@ def where(progress: Progress) -> tuple[int, int]:
 
 
 def of_what(progress: Progress) -> str:
+    """What :func:`where` counts, for people."""
     if progress.to_measure:
         return "comparisons" if progress.phase == "evaluate" else "questions"
     return "candidates" if progress.gathering else "kept" if progress.phase in _GENERATING else "seeds encoded"
