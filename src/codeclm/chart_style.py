@@ -29,12 +29,15 @@ def arranged(lines: Sequence[Sequence[Chart]]) -> alt.TopLevelMixin:
 
 def styled(chart: Any) -> alt.TopLevelMixin:
     """One look for all: light, quiet lines, text that can be read at half the size."""
-    drawn: alt.TopLevelMixin = (
-        chart.configure(background="white", padding=16, font="sans-serif")
-        .configure_view(stroke=None)
-        .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", gridColor="#e6e9ec")
-        .configure_axisY(labelPadding=5)
-        .configure_title(fontSize=14, anchor="start", fontWeight="bold")
-        .configure_legend(labelFontSize=12, titleFontSize=12, titleFontWeight="normal")
+    # At once: each call of altair's copies the whole chart, with all it draws.
+    drawn: alt.TopLevelMixin = chart.configure(
+        background="white",
+        padding=16,
+        font="sans-serif",
+        view={"stroke": None},
+        axis={"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal", "gridColor": "#e6e9ec"},
+        axisY={"labelPadding": 5},
+        title={"fontSize": 14, "anchor": "start", "fontWeight": "bold"},
+        legend={"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"},
     )
     return drawn
