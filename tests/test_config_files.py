@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -327,3 +328,29 @@ def test_differences_can_be_ignored_by_path_or_for_every_model(loaded: Load) -> 
     changed = loaded(GOOD, "size=1", "models.strong.timeout=1", "models.target.timeout=2", "models.target.retries=3")
     keys = [key for key, _, _ in differences(loaded(GOOD), changed, ignoring=frozenset({"size", "models.*.timeout"}))]
     assert keys == ["models.target.retries"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)),
+        "a0: &a0 {a: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 9)),
+        "a: &a {b: *a}",
+        "&a [*a]",
+    ],
+)
+def test_aliases_of_aliases_fill_no_memory(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    began = time.process_time()
+    with pytest.raises(ConfigError, match="aliases"):
+        load(path)
+    assert time.process_time() - began < 2
+
+
+def test_a_file_larger_than_a_config_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    with path.open("wb") as file:
+        file.truncate(2**40)  # a hole: it takes no room
+    with pytest.raises(ConfigError, match="larger than a config can be"):
+        load(path)

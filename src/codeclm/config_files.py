@@ -24,6 +24,9 @@ from codeclm.config_training import given
 from codeclm.errors import ConfigError
 from codeclm.weights import with_weights
 
+_LARGEST = 2**20  # characters of a file
+_MOST_NODES = 100_000  # values and keys, those that aliases repeat counted each time
+
 _PATHS = ("seeds", "metadata", "general_seeds", "prompts", "journal", "run_dir")
 _MODELS_BY_NAME = ("ensemble", "jury", "candidates")
 
@@ -51,9 +54,12 @@ class Problem:
 def load(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     """The configuration in ``path`` with ``overrides`` (each ``a.b=value``, the value in YAML) applied on top."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LARGEST + 1)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: can't read the config ({error}). `codeclm init` writes a commented one.") from None
+    if len(text) > _LARGEST:
+        raise ConfigError(f"{path}: larger than a config can be ({_LARGEST:,} characters). Is it one?")
     values, places = parse(text, str(path))
     for override in overrides:
         places[_apply(values, override)] = f"--set {override}"
@@ -181,8 +187,10 @@ def differences(
 def parse(text: str, name: str) -> tuple[dict[str, Any], dict[KeyPath, str]]:
     """The values in YAML text, and where each was given. Raises ConfigError that calls the text ``name``."""
     try:
-        values = _unshared(yaml.safe_load(text))
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if _nodes(node, {}) > _MOST_NODES:
+            raise ConfigError(f"{name}: aliases (*name) repeat more than a config can hold. Write out what is meant.")
+        values = _unshared(yaml.safe_load(text))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         where = getattr(error, "problem_mark", None)
         line = f":{where.line + 1}" if where else ""
@@ -192,6 +200,20 @@ def parse(text: str, name: str) -> tuple[dict[str, Any], dict[KeyPath, str]]:
             f"{name}: expected keys and values such as `size: 500`. `codeclm init` writes a commented one."
         )
     return values, {key: f"{name}:{line}" for key, line in _lines(node, ())}
+
+
+def _nodes(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """How many nodes there are when every alias is written out; ``known`` are those counted. Endless is very many.
+
+    A few lines of aliases of aliases, or of merges of merges, would otherwise come to more than any memory holds.
+    """
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = _MOST_NODES  # what holds itself
+        inner = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+        known[id(node)] = min(_MOST_NODES + 1, 1 + sum(_nodes(part, known) for part in inner))
+    return known[id(node)]
 
 
 def _unshared(value: Any) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,3 +43,27 @@ def test_very_long_texts_are_told_apart_as_wholes() -> None:
     before, after = "a " * 3_000, "a " * 3_000 + "b"
     assert changes(before, after) == (Change("removed", before), Change("added", after))
     assert changes(before, before) == (Change("same", before),)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (" ".join(f"a{number}" for number in range(999)), " ".join(f"b{number}" for number in range(999))),
+        (" ".join(["a"] * 999), ".".join(["a"] * 999)),
+        ("!?" * 999, "?!!" * 666),
+        ("!" * 1999, "?".join(["!"] * 1000)),
+    ],
+)
+def test_texts_that_compare_badly_take_no_longer_than_others(before: str, after: str) -> None:
+    # Each took more than a minute, while the studio answered nobody.
+    began = time.process_time()
+    found = changes(before, after)
+    assert time.process_time() - began < 10
+    assert "".join(change.text for change in found if change.kind != "added") == before
+    assert "".join(change.text for change in found if change.kind != "removed") == after
+
+
+def test_one_word_is_found_in_a_long_text() -> None:
+    words = [f"{('the', 'of', 'a', 'list')[number % 4]} {number * 31 % 211}" for number in range(400)]
+    before, after = " ".join(words), " ".join([*words[:200], "new", *words[200:]])
+    assert [change.text.strip() for change in changes(before, after) if change.kind != "same"] == ["new"]
