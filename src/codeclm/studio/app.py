@@ -19,7 +19,19 @@ from aiohttp import web
 
 from codeclm.errors import CodecLMError
 from codeclm.pages import rendering
-from codeclm.studio import blind, browsing, charts, controls, live, outcomes, runs, safety, starting, thresholds
+from codeclm.studio import (
+    blind,
+    browsing,
+    charts,
+    controls,
+    live,
+    outcomes,
+    runs,
+    safety,
+    starting,
+    thresholds,
+    together,
+)
 from codeclm.studio.folders import RunsFolder
 from codeclm.studio.handling import FLASHES, PLACES, RUN_PLACES, RUNS, is_partial, page
 from codeclm.studio.safety import Door
@@ -29,7 +41,7 @@ _STATIC: Final = Path(__file__).parent / "static"
 _LARGEST_BODY: Final = 16 * 2**20  # bytes: seeds that are uploaded
 _KINDS: Final = {".css": "text/css", ".js": "text/javascript"}
 
-_FEATURES: Final = (runs, charts, live, controls, browsing, thresholds, outcomes, blind, starting)
+_FEATURES: Final = (runs, together, charts, live, controls, browsing, thresholds, outcomes, blind, starting)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
@@ -16,17 +14,13 @@ from codeclm.studio import controls
 from codeclm.studio.folders import Run, RunsFolder
 from codeclm.studio.handling import RUNS, is_partial, page, run_of
 from codeclm.studio.live import at_work
+from codeclm.studio.reports import shut_off
 from codeclm.studio.summaries import REPORT, STATES, Summary, summary_of
+from codeclm.studio.together import pages_in
 
 PLACES = (("/", "Runs"),)
 RUN_PLACES = (("", "Overview"),)
 
-# The report has its styles in it, and may do nothing else: no script, no form, nothing of the studio's own.
-_REPORT_POLICY: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; sandbox"
-)
-_LARGEST_REPORT: Final = 32 * 2**20  # bytes
 _RECENT: Final = 24 * 3600.0  # seconds
 
 
@@ -58,6 +52,7 @@ async def _listed(request: web.Request, template: str) -> web.Response:
         template,
         runs=shown,
         every=every,
+        together=await asyncio.to_thread(pages_in, request.app[RUNS].root),
         at_work=any(one.state == "running" for one in every),
         folder=str(request.app[RUNS].root),
         query=query,
@@ -121,14 +116,10 @@ def _funnel(summary: Summary) -> list[tuple[str, int, str]]:
 
 
 async def _report(request: web.Request) -> web.Response:
-    """The run's report as it is, shut off from the studio: it may be anybody's file."""
     run = await run_of(request)
-    content = await asyncio.to_thread(_plain_file, run.folder / REPORT, _LARGEST_REPORT)
-    if content is None:
-        raise web.HTTPNotFound(text=f"{run.name} has no report yet. `codeclm report {run.folder}` writes one.")
-    answer = web.Response(body=content, content_type="text/html", charset="utf-8")
-    answer.headers["Content-Security-Policy"] = _REPORT_POLICY
-    return answer
+    return await shut_off(
+        run.folder / REPORT, f"{run.name} has no report yet. `codeclm report {run.folder}` writes one."
+    )
 
 
 async def _log(request: web.Request) -> web.Response:
@@ -136,16 +127,6 @@ async def _log(request: web.Request) -> web.Response:
     run = await run_of(request)
     text = await asyncio.to_thread(controls.log_end, run.folder / controls.LOG)
     return page(request, "log.html", run=run, log=text)
-
-
-def _plain_file(path: Path, largest: int) -> bytes | None:
-    """A file's content; None where there is none, or it is a link or too large."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None
-    with os.fdopen(handle, "rb") as file:
-        return file.read() if os.fstat(handle).st_size <= largest else None
 
 
 def when(seconds: float) -> str:
