@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codeclm.pages import words
 from codeclm.pages.words import Change, changes
 
 TEXTS = st.text(alphabet="ab \n.,日本ü", max_size=60)
@@ -64,6 +65,14 @@ def test_texts_that_compare_badly_take_no_longer_than_others(before: str, after:
 
 
 def test_one_word_is_found_in_a_long_text() -> None:
-    words = [f"{('the', 'of', 'a', 'list')[number % 4]} {number * 31 % 211}" for number in range(400)]
-    before, after = " ".join(words), " ".join([*words[:200], "new", *words[200:]])
+    pieces = [f"{('the', 'of', 'a', 'list')[number % 4]} {number * 31 % 211}" for number in range(400)]
+    before, after = " ".join(pieces), " ".join([*pieces[:200], "new", *pieces[200:]])
     assert [change.text.strip() for change in changes(before, after) if change.kind != "same"] == ["new"]
+
+
+@given(TEXTS, TEXTS)
+def test_the_quick_comparison_loses_nothing_either(before: str, after: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(words, "_MOST_STEPS", 0)
+        test_both_texts_can_be_read_out_of_the_changes.hypothesis.inner_test(before, after)  # type: ignore[attr-defined]
+        assert len(changes(before, before)) <= 1
