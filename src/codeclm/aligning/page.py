@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt, ValidationError
+from pydantic import FiniteFloat, NonNegativeInt
 
 from codeclm import run_directory
 from codeclm.aligning.results import ALIGNMENT
-from codeclm.errors import RunDirectoryError
 from codeclm.pages.figures import Figure
 from codeclm.pages.rendering import clip, visible
 from codeclm.reporting.drawing import Drawing
+from codeclm.reporting.json_files import Part, read_json
 from codeclm.reporting.linked import Page, link_to, runs_below
 from codeclm.reporting.report import page
 
@@ -22,11 +22,7 @@ _MOST = 100  # rounds
 _REASON = 400  # characters
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class _Round(_Part):
+class _Round(Part):
     name: str
     examples: NonNegativeInt | None = None
     instructions: NonNegativeInt | None = None
@@ -40,7 +36,7 @@ class _Round(_Part):
     crr_interval: tuple[FiniteFloat, FiniteFloat] | None = None
 
 
-class _Paired(_Part):
+class _Paired(Part):
     first: str
     second: str
     items: NonNegativeInt = 0
@@ -49,7 +45,7 @@ class _Paired(_Part):
     p: FiniteFloat | None = None
 
 
-class _Alignment(_Part):
+class _Alignment(Part):
     codeclm: str = ""
     benchmark: str
     rule: str = ""
@@ -65,15 +61,14 @@ def write_page(folder: Path) -> list[Page]:
     Raises RunDirectoryError where alignment.json is not one, and OutputError where there is no room.
     """
     path = folder / ALIGNMENT
-    if not path.is_file():
+    found = read_json(path, _Alignment, "align again: nothing is paid for twice")
+    if found is None:
         return []
-    found = _read(path)
     draw = Drawing()
     rounds = found.rounds[:_MOST]
     content = page(
         "alignment.html",
         draw,
-        notices=[],
         version=clip(found.codeclm, 40),
         name=folder.resolve().name,
         benchmark=clip(found.benchmark, 90),
@@ -89,19 +84,6 @@ def write_page(folder: Path) -> list[Page]:
     target = path.with_suffix(".html")
     run_directory.write(target, content.encode(errors="replace"))
     return [Page(target, runs_below(folder, [one.name for one in rounds]))]
-
-
-def _read(path: Path) -> _Alignment:
-    try:
-        return _Alignment.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RunDirectoryError(f"{path}: can't read it ({error.strerror}). Mend its permissions.") from None
-    except ValidationError as problem:
-        first = problem.errors(include_url=False, include_input=False)[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        raise RunDirectoryError(
-            f"{path}: {key:.80}: {first['msg']:.120}. Move it away, or align again: nothing is paid for twice."
-        ) from None
 
 
 _COLUMNS: Final = (

@@ -45,11 +45,13 @@ def _first(checks: dict[str, CheckFound]) -> dict[str, CheckFound]:
 Text = Annotated[str, AfterValidator(_clipped)]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A part of a JSON file: what is not asked for is left out."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class StageCalls(_Part):
+class StageCalls(Part):
     """The recorded calls of one stage to one model; ``seconds`` is the sum of their latencies."""
 
     stage: Text
@@ -60,19 +62,19 @@ class StageCalls(_Part):
     seconds: FiniteFloat = 0.0
 
 
-class ModelUsed(_Part):
+class ModelUsed(Part):
     """A model by the name it was asked under; its address is read only to tell the simulator, and not shown."""
 
     model: Text
     base_url: Text = ""
 
 
-class _ListedPrice(_Part):
+class _ListedPrice(Part):
     input: Decimal
     output: Decimal
 
 
-class Spending(_Part):
+class Spending(Part):
     """What one endpoint may have charged; ``price`` in dollars per million tokens, None where nobody knows it."""
 
     model: Text
@@ -83,7 +85,7 @@ class Spending(_Part):
     price: _ListedPrice | None = None
 
 
-class Manifest(_Part):
+class Manifest(Part):
     """manifest.json; codeclm/manifest.py says what each figure is."""
 
     codeclm: Text = ""
@@ -120,7 +122,7 @@ class Manifest(_Part):
         return float(cost(dearest, Usage(calls.prompt_tokens, calls.completion_tokens)))
 
 
-class LikenessFound(_Part):
+class LikenessFound(Part):
     """How names of examples lie to the seeds'; codeclm/auditing/fidelity.py."""
 
     distance: FiniteFloat | None = None
@@ -129,21 +131,21 @@ class LikenessFound(_Part):
     missing_count: NonNegativeInt = 0
 
 
-class _FidelityFound(_Part):
+class _FidelityFound(Part):
     use_cases: LikenessFound = LikenessFound()
     skills: LikenessFound = LikenessFound()
     entries: NonNegativeInt = 0
     entries_covered: NonNegativeInt = 0
 
 
-class _DiversityFound(_Part):
+class _DiversityFound(Part):
     sampled: NonNegativeInt = 0
     distinct_2: FiniteFloat | None = None
     self_bleu: FiniteFloat | None = None
     vendi: FiniteFloat | None = None
 
 
-class CheckFound(_Part):
+class CheckFound(Part):
     """A check of an audit: None where it was not made, which ``not_done`` then says."""
 
     findings: NonNegativeInt | None = None
@@ -152,14 +154,14 @@ class CheckFound(_Part):
     not_done: Text = ""
 
 
-class LevelFound(_Part):
+class LevelFound(Part):
     """What the judge said of the difficulty of the examples kept in an iteration, 1 to 10; None where not asked."""
 
     iteration: int
     difficulty: FiniteFloat | None = None
 
 
-class AuditFound(_Part):
+class AuditFound(Part):
     """audit.json; docs/audit.md says what each figure is."""
 
     examples: NonNegativeInt
@@ -169,16 +171,16 @@ class AuditFound(_Part):
     checks: Annotated[dict[Text, CheckFound], AfterValidator(_first)] = Field(default_factory=dict)
 
 
-class _OtherRule(_Part):
+class _OtherRule(Part):
     rule: Text = ""
     crr: FiniteFloat | None = None
 
 
-class _PositionFound(_Part):
+class _PositionFound(Part):
     lean: FiniteFloat | None = None
 
 
-class EvaluationFound(_Part):
+class EvaluationFound(Part):
     """An evaluation.json of the judge's; docs/evaluation.md says what each figure is."""
 
     benchmark: Text
@@ -197,17 +199,17 @@ class EvaluationFound(_Part):
     position: _PositionFound = _PositionFound()
 
 
-_Read = TypeVar("_Read", bound=_Part)
+_Read = TypeVar("_Read", bound=Part)
 
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The run's manifest; None where no run has come so far."""
-    return _read(folder / run_directory.MANIFEST, Manifest)
+    return read_json(folder / run_directory.MANIFEST, Manifest)
 
 
 def read_audit(folder: Path) -> AuditFound | None:
     """The run's audit; None where it had none."""
-    return _read(folder / AUDIT, AuditFound)
+    return read_json(folder / AUDIT, AuditFound)
 
 
 def read_evaluations(folder: Path) -> Iterator[EvaluationFound]:
@@ -216,11 +218,12 @@ def read_evaluations(folder: Path) -> Iterator[EvaluationFound]:
     if not paths:  # an evaluation.json alone, as others may leave it
         paths = [folder / EVALUATION]
     for path in paths[:EVALUATIONS]:
-        if found := _read(path, EvaluationFound):
+        if found := read_json(path, EvaluationFound):
             yield found
 
 
-def _read(path: Path, kind: type[_Read]) -> _Read | None:
+def read_json(path: Path, kind: type[_Read], remedy: str = "have it written anew") -> _Read | None:
+    """What a JSON file holds; None where there is none. Raises RunDirectoryError, with the key that is wrong."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -230,6 +233,4 @@ def _read(path: Path, kind: type[_Read]) -> _Read | None:
     except ValidationError as problem:
         first = problem.errors(include_url=False, include_input=False)[0]
         key = ".".join(map(str, first["loc"])) or "the file"
-        raise RunDirectoryError(
-            f"{path}: {key:.80}: {first['msg']:.120}. Move it away, and have it written anew."
-        ) from None
+        raise RunDirectoryError(f"{path}: {key:.80}: {first['msg']:.120}. Move it away, and {remedy}.") from None

@@ -6,6 +6,7 @@ a model, a seed, a file or a person is escaped, clipped, and shown as text.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -82,7 +83,7 @@ def report_page(facts: Facts) -> str:
     )
 
 
-def page(template: str, draw: Drawing, /, *, notices: list[tuple[str, str]], **values: Any) -> str:
+def page(template: str, draw: Drawing, /, *, notices: Sequence[tuple[str, str]] = (), **values: Any) -> str:
     """A page of the reports' kind; says so where nothing could be drawn."""
     told = [*notices]
     if draw.missing:
