@@ -31,6 +31,7 @@ from codeclm.journal_file import NAME, prepare, reading
 from codeclm.records import Completion, Request, Usage
 
 _TOO_LARGE = 2**63
+_LARGEST_REPLY = 2**28  # bytes: a few kilobytes of another's file could unpack to any number
 # Replays are taken down so many at once: those that a kill loses are replayed again.
 _READS_TOGETHER = 256
 
@@ -357,7 +358,11 @@ def _compress(data: bytes) -> bytes:
 def unpacked(reply: bytes, path: Path) -> tuple[str, str, str]:
     """Text, reasoning and refusal of a reply as it is recorded. Raises JournalError where the record is damaged."""
     try:
-        text, reasoning, refusal = orjson.loads(zlib.decompress(reply))
+        packed = zlib.decompressobj()
+        content = packed.decompress(reply, _LARGEST_REPLY)
+        if not packed.eof:
+            raise ValueError("it is cut off, or larger than a reply can be")
+        text, reasoning, refusal = orjson.loads(content)
     except (zlib.error, ValueError, TypeError):
         # Not made anew: it was paid for, and whoever pays for it again should know.
         raise JournalError(f"{path}: the record of a call is damaged. {recovery(path)}") from None

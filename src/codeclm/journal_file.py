@@ -7,6 +7,7 @@ refused and left as it is.
 from __future__ import annotations
 
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -101,10 +102,18 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
     An older journal may lack tables.
     """
-    if not path.stat().st_size:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # to open a pipe is to wait for its other end
+        raise sqlite3.DatabaseError("it is no plain file")
+    if not status.st_size:
         # Even to read it SQLite would delete the log of an empty file, and the calls in it.
         raise sqlite3.DatabaseError("the file is empty")
     # On a disk one may only read, SQLite must be told that nobody writes; without a log nobody does.
     mode = "ro" if path.with_name(f"{path.name}-wal").exists() else "ro&immutable=1"
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)) as db:
+        db.execute("PRAGMA trusted_schema = OFF")
+        # A file may be anybody's, and a view in the place of a table compute without end.
+        (others,) = db.execute("SELECT count(*) FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone()
+        if others:
+            raise sqlite3.DatabaseError("it has views or triggers, which no journal has")
         yield db

@@ -41,6 +41,8 @@ from codeclm.stages.strong_answer import GOES_ON
 
 _FILES: Final = (run_directory.EXAMPLES, run_directory.DISCARDED, run_directory.FAILURES)
 
+_LARGEST_SEEDS: Final = 500 * 2**20  # bytes: the directory may be anybody's, and its config name any file
+
 # Causes of failures whose replies are in the journal; calls that failed otherwise got no reply.
 _REPLIED: Final = frozenset({"unparseable", "truncated", "empty", "refused", "content_filter"})
 
@@ -197,7 +199,7 @@ class _Again:
         if path is None:
             return {}
         try:
-            seeds = (await asyncio.to_thread(read_seeds, path, field=name)).seeds
+            seeds = await asyncio.to_thread(_seeds_in, path, name)
         except InputError as error:
             self.missing.append(f"The seeds can't be read, and calls that hold their texts not be found: {error}")
             return {}
@@ -225,6 +227,12 @@ class _Again:
                 f"{self.recording.path} lacks calls of this instruction. Is it this run's journal, whole, and are its "
                 "config and inputs unchanged?"
             )
+
+
+def _seeds_in(path: Path, field: str | None) -> tuple[Seed, ...]:
+    if path.exists() and (not path.is_file() or path.stat().st_size > _LARGEST_SEEDS):
+        raise InputError(f"{path} is no plain file, or larger than {_LARGEST_SEEDS >> 20} MB.")
+    return read_seeds(path, field=field).seeds
 
 
 def _parts(config: RunConfig) -> tuple[Parts, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ import orjson
 from filelock import FileLock, Timeout
 
 from codeclm import journal_file, worker
+from codeclm.bounded_lines import LONGEST, lines_in
 from codeclm.config import RunConfig
 from codeclm.config_files import differences, dump, load
 from codeclm.config_models import ModelConfig, ServeConfig
@@ -197,12 +199,23 @@ def write(path: Path, content: bytes) -> None:
     """Write a file so that it is either the old or the new one, never half of it."""
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_bytes(content)
+        _take_away_unlike_ours(partial)
+        place = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with os.fdopen(place, "wb") as file:
+            file.write(content)
         os.replace(partial, path)
     except OSError as error:
         with suppress(OSError):
             partial.unlink()
         raise unwritable(path, error) from None
+
+
+def _take_away_unlike_ours(partial: Path) -> None:
+    """A directory may be anybody's: through a link that lies where we write, another file would be overwritten."""
+    with suppress(FileNotFoundError):
+        status = partial.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            partial.unlink()
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
@@ -238,7 +251,10 @@ def read_lines(path: Path) -> Iterator[bytes]:
     if not path.exists():
         return
     with _opened(path) as file:
-        yield from file
+        for number, (line, _) in enumerate(lines_in(file), start=1):
+            if line is None:
+                raise RunDirectoryError(f"{path}:{number}: a line of more than {LONGEST >> 20} MB, which is no row.")
+            yield line
 
 
 def rows_with_id(path: Path, wanted: str) -> Iterator[dict[str, Any]]:

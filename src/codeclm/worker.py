@@ -22,6 +22,8 @@ import orjson
 
 NAME: Final = ".worker.json"
 
+_LARGEST: Final = 4096  # bytes
+
 heeds_signals: Final[ContextVar[bool]] = ContextVar("heeds_signals", default=False)
 """Whether signals end the work in hand cleanly: the command line sets it when it has put its handlers in place."""
 
@@ -58,8 +60,8 @@ def recorded(folder: Path) -> Iterator[None]:
 def read(folder: Path) -> Worker | None:
     """Who is told to be at work in ``folder``; None where nobody is, or it can't be read."""
     try:
-        value = orjson.loads((folder / NAME).read_bytes())
-        worker = Worker(**value)
+        with (folder / NAME).open("rb") as file:
+            worker = Worker(**orjson.loads(file.read(_LARGEST)))
     except (OSError, ValueError, TypeError):
         return None
     kinds = (type(worker.pid), type(worker.host), type(worker.started), type(worker.heeds_signals))
@@ -72,7 +74,12 @@ def is_here(worker: Worker) -> bool:
 
 
 def send(worker: Worker, number: signal.Signals) -> bool:
-    """Send it a signal; False where it is no longer there. Where the system can, no other process is ever reached."""
+    """Send it a signal; False where it is no longer there. Where the system can, no other process is ever reached.
+
+    This process sends itself none.
+    """
+    if worker.pid == os.getpid():
+        return False
     try:
         if not hasattr(os, "pidfd_open"):
             if not is_here(worker):
@@ -91,6 +98,22 @@ def send(worker: Worker, number: signal.Signals) -> bool:
     finally:
         os.close(handle)
     return True
+
+
+def may_hold(worker: Worker, lock: Path) -> bool:
+    """Whether it may be this process that holds the lock: False only where the system tells of others alone.
+
+    The file that names a worker may be anybody's, as the directory is.
+    """
+    try:
+        number, holders = str(lock.stat().st_ino), set()
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()  # 1: FLOCK ADVISORY WRITE PID MAJOR:MINOR:INODE 0 EOF (proc(5)); `->` for who waits
+            if "->" not in fields and fields[5].rpartition(":")[2] == number:
+                holders.add(fields[4])
+    except (OSError, IndexError):
+        return True
+    return not holders or str(worker.pid) in holders
 
 
 def _started(pid: int) -> str | None:

@@ -200,6 +200,8 @@ def _key_of(sets: set[str], beside: Path) -> Mapping[str, Any]:
     if len(sets) > 1:
         raise InputError(f"The rows are of different sets: {', '.join(sorted(sets))}.")
     for path in sorted(beside.resolve().parent.glob("*.key.json")):
+        if not path.is_file():  # to open a pipe is to wait for its other end
+            continue
         try:
             key = json.loads(path.read_bytes())
         except (OSError, ValueError, RecursionError):

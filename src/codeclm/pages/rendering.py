@@ -13,6 +13,7 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -81,6 +82,7 @@ def _environment() -> Environment:
         "duration": _duration,
         "short": short,
         "clip": clip,
+        "segment": _segment,
     }
     environment.globals |= {"changes": changes}
     return environment
@@ -89,6 +91,11 @@ def _environment() -> Environment:
 def clip(text: str, characters: int = 400) -> str:
     """The beginning of a long text, with an ellipsis; the whole of a short one."""
     return text if len(text) <= characters else text[:characters].rstrip() + "…"
+
+
+def _segment(text: object) -> str:
+    """The text as one segment of an address, slashes and all."""
+    return quote(str(text).encode(errors="replace"), safe="")
 
 
 def _count(value: int | None) -> str:

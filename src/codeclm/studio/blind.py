@@ -11,7 +11,6 @@ import asyncio
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
@@ -35,7 +34,7 @@ from codeclm.studio.blind_sets import (
     set_of_key,
 )
 from codeclm.studio.drawn_set import MOST, draw_set
-from codeclm.studio.handling import RUNS, flash, go_to, page, refuse, run_of
+from codeclm.studio.handling import RUNS, day, flash, go_to, page, refuse, run_of
 
 PLACES: Final = (("/compare", "Compare"),)
 RUN_PLACES: Final = (("/compare", "People compare"),)
@@ -78,7 +77,7 @@ def _listed(folder: Path) -> list[Listed]:
 
 def _one_listed(place: SetPlace) -> Listed:
     try:
-        made = datetime.fromtimestamp(place.rows.stat().st_mtime, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        made = day(place.rows.stat().st_mtime, "%Y-%m-%d %H:%M UTC")
         blind = read_blind(place)
         return Listed(place.key, made, len(blind.items), {rater: _count(blind, rater) for rater in raters_of(place)})
     except InputError as problem:

@@ -98,7 +98,7 @@ def key_of(folder: Path, name: str) -> str:
 def _sets_in(folder: Path, depth: int) -> Iterator[SetPlace]:
     try:
         with os.scandir(folder) as entries:
-            there = {entry.name: entry for entry in entries if not entry.is_symlink()}
+            there = {entry.name: entry for entry in entries if _is_plain(entry)}
     except OSError:
         return
     for name in there:
@@ -111,11 +111,16 @@ def _sets_in(folder: Path, depth: int) -> Iterator[SetPlace]:
                 yield from _sets_in(folder / name, depth - 1)
 
 
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    """A file or a folder, and no link: to open anything else is to wait for it."""
+    return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+
+
 def read_blind(place: SetPlace) -> BlindSet:
     """The set as raters get it. Raises InputError."""
     path = place.rows
-    if path.is_symlink() or (path.exists() and path.stat().st_size > _LARGEST):
-        raise InputError(f"This set can't be read: its file is a link, or larger than {_LARGEST >> 20} MB.")
+    if path.is_symlink() or (path.exists() and (not path.is_file() or path.stat().st_size > _LARGEST)):
+        raise InputError(f"This set can't be read: its file is no plain file, or larger than {_LARGEST >> 20} MB.")
     try:
         rows = read_set(path)
     except InputError as error:
@@ -147,7 +152,8 @@ def raters_of(place: SetPlace) -> dict[str, Path]:
     for path in sorted(place.folder.glob("*.jsonl")):
         rater = path.name.removeprefix(f"{place.name}.").removesuffix(".jsonl")
         named = path.name == f"{place.name}.{rater}.jsonl" and _RATER.fullmatch(rater)
-        if named and not path.is_symlink() and not path.with_name(f"{place.name}.{rater}{_KEY}").exists():
+        taken = path.with_name(f"{place.name}.{rater}{_KEY}").exists()  # the name of another set
+        if named and not taken and path.is_file() and not path.is_symlink():
             found[rater] = path
     return found
 
@@ -158,10 +164,10 @@ def read_rated(blind: BlindSet, rater: str) -> dict[str, Rated]:
     Raises InputError where the file that should hold it holds something else.
     """
     path = ratings_file(blind.place, rater)
-    if not path.is_symlink() and (not path.exists() or not path.stat().st_size):
+    if not path.is_symlink() and (not path.exists() or (path.is_file() and not path.stat().st_size)):
         return {}
     try:
-        rows = [] if path.is_symlink() else read_set(path)
+        rows = [] if path.is_symlink() or not path.is_file() else read_set(path)
     except InputError:
         rows = []
     if not rows or any(row["set"] != blind.name for row in rows):

@@ -21,20 +21,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from aiohttp import web
 
 from codeclm import run_directory, worker
 from codeclm.config import RunConfig
-from codeclm.config_files import load
+from codeclm.config_files import load, parse
 from codeclm.errors import ConfigError, RunDirectoryError
 from codeclm.live_state import NAME as LIVE
+from codeclm.studio.folders import LOG as LOG
 from codeclm.studio.folders import STARTED_FROM, Run
 from codeclm.studio.handling import flash, go_to, run_of
+from codeclm.studio.reach import Reach, reach_of
 from codeclm.studio.safety import TOKEN_VARIABLE
 from codeclm.studio.summaries import read_object, summary_of
-
-LOG: Final = "run.log"
 
 _LARGEST_CONFIG: Final = 2**20  # bytes
 _STARTS_WITHIN: Final = 15.0  # seconds
@@ -85,24 +84,26 @@ def start_run(config_path: Path, run_dir: Path) -> None:
     _wait_until_at_work(child, run_dir, log, from_here)
 
 
-def check_startable(config_path: Path) -> None:
-    """Raise ConfigError, with what to do instead, where a config is not valid or would execute commands or code."""
+def check_startable(config_path: Path) -> RunConfig:
+    """The config of a run that may be started. Raises ConfigError, with what to do instead, where it is not valid or
+    would execute commands or code.
+    """
     in_terminal = f"Start it in a terminal: codeclm run {config_path}"
     try:
         if config_path.stat().st_size > _LARGEST_CONFIG:
             raise ConfigError(f"{config_path}: larger than a config can be. {in_terminal}")
-        values = yaml.safe_load(config_path.read_text(encoding="utf-8"))
+        values, _ = parse(config_path.read_text(encoding="utf-8"), str(config_path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{config_path}: can't read the config ({error}).") from None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        values = None  # told by what reads configs
     # Before anything is read or run for it: the weights that a server is given are read when the config is.
-    if isinstance(values, dict) and any(key == "serve" for key in _keys(values.get("models"), 3)):
+    if any(key == "serve" for key in _keys(values.get("models"), 3)):
         raise ConfigError(f"{config_path}: it starts a server (`serve`), which the studio does not. {in_terminal}")
-    if own := _own_parts(load(config_path)):
+    config = load(config_path)
+    if own := _own_parts(config):
         raise ConfigError(
             f"{config_path}: `method.{own}` is code of your own, which the studio does not run. {in_terminal}"
         )
+    return config
 
 
 def _keys(value: Any, depth: int) -> Iterator[str]:
@@ -157,6 +158,8 @@ def who_can_stop(run: Run) -> tuple[worker.Worker | None, str]:
         return None, "" if found is None else "Nobody is at work on this run any more."
     if found.host != platform.node():
         return None, f"This run works on another machine ({found.host}). Stop it there."
+    if not worker.may_hold(found, run.folder / run_directory.LOCK):
+        return None, "Another process works on this run than its files tell. Stop it where it was started."
     if not worker.is_here(found):
         return None, "The process that works on this run can't be seen from here. Stop it where it was started."
     if not found.heeds_signals:
@@ -171,13 +174,12 @@ def whole_of(run: Run) -> str:
     return run.folder.parent.name if together and run_directory.is_held(run.folder.parent) else ""
 
 
-def may_go_on(run: Run) -> str:
-    """Why a run that ended early can't be started again from here; empty where it can."""
+def may_go_on(run: Run, root: Path) -> tuple[str, Reach | None]:
+    """Why a run that ended early can't be started again from here, or an empty text and what it would reach then."""
     try:
-        check_startable(_config_of(run))
+        return "", reach_of(check_startable(_config_of(run)), root)
     except ConfigError as error:
-        return str(error)
-    return ""
+        return str(error), None
 
 
 def _config_of(run: Run) -> Path:

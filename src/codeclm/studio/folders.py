@@ -20,6 +20,12 @@ from codeclm import run_directory
 STARTED_FROM: Final = "start.yaml"
 """The config of a run that the studio started, until the run has written its own."""
 
+LOG: Final = "run.log"
+"""What a run said that the studio started."""
+
+_WRITTEN_IN_PLACE: Final = (run_directory.EDITS, LOG)
+_KINDS_THAT_HANG: Final = {"other": "is neither a file nor a folder"}  # to open a pipe is to wait for its other end
+
 DEPTH: Final = 4
 """How many folders below the runs folder a run is looked for: a comparison's and an alignment's runs lie deeper."""
 
@@ -87,7 +93,7 @@ def _runs_in(folder: Path, root: Path, depth: int) -> Iterator[tuple[Path, str]]
 
 
 def _listed(folder: Path) -> dict[str, str] | None:
-    """What is in a folder, by name: a link, a folder or a file. None where it can't be listed."""
+    """What is in a folder, by name: a link, a folder, a file or something else. None where it can't be listed."""
     try:
         with os.scandir(folder) as entries:
             return {entry.name: _kind(entry) for entry in entries}
@@ -98,7 +104,9 @@ def _listed(folder: Path) -> dict[str, str] | None:
 def _kind(entry: os.DirEntry[str]) -> str:
     if entry.is_symlink():
         return "link"
-    return "folder" if entry.is_dir(follow_symlinks=False) else "file"
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    return "file" if entry.is_file(follow_symlinks=False) else "other"
 
 
 def _is_run(listed: dict[str, str]) -> bool:
@@ -111,10 +119,25 @@ def _is_run(listed: dict[str, str]) -> bool:
 
 
 def _problem(folder: Path, listed: dict[str, str], root: Path) -> str:
+    """Why a run directory must not be read or written; empty where it may. It may be anybody's."""
     for name, kind in listed.items():
-        if kind == "link" and not (folder / name).resolve().is_relative_to(root):
-            return f"{name} is a link that leads out of the runs folder, so the studio doesn't read this run."
+        if problem := _link_problem(folder / name, root) if kind == "link" else _KINDS_THAT_HANG.get(kind, ""):
+            return f"{name} {problem}, so the studio doesn't read this run."
+        if kind == "folder" and name in run_directory.OWN_FILES:
+            return f"{name} is a folder and should be a file, so the studio doesn't read this run."
     return ""
+
+
+def _link_problem(path: Path, root: Path) -> str:
+    try:
+        place = path.resolve()
+    except (OSError, RuntimeError):  # a loop
+        return "is a link that leads nowhere"
+    if not place.is_relative_to(root):
+        return "is a link that leads out of the runs folder"
+    if path.name.startswith(".") or path.name.endswith(".partial") or path.name in _WRITTEN_IN_PLACE:
+        return "is a link where codeclm writes"
+    return "" if place.is_file() or place.is_dir() or not place.exists() else _KINDS_THAT_HANG["other"]
 
 
 def _keyed(found: Iterable[tuple[Path, str]], root: Path) -> Iterator[Run]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 
@@ -76,7 +77,8 @@ def page(request: web.Request, template: str, /, *, status: int = 200, **values:
         flashes=[] if partial else _taken(request),
         **values,
     )
-    return web.Response(text=text, status=status, content_type="text/html", charset="utf-8")
+    body = text.encode(errors="replace")  # names of files and of sets may be no Unicode text
+    return web.Response(body=body, status=status, content_type="text/html", charset="utf-8")
 
 
 def csrf_field(request: web.Request) -> Markup:
@@ -99,6 +101,17 @@ def go_to(
     """The redirect after a POST, to be raised: to the named route of the studio, and nowhere else."""
     url = request.app.router[route].url_for(**parts)
     return web.HTTPSeeOther(url.with_query(query or {}))
+
+
+def day(seconds: float, form: str, zone: tzinfo | None = UTC) -> str:
+    """A moment, in seconds since 1970, as ``form`` says (strftime); None is the zone of this machine.
+
+    Files and journals may be anybody's: a moment that no calendar has is told as such.
+    """
+    try:
+        return datetime.fromtimestamp(seconds, zone).strftime(form)
+    except (ValueError, OverflowError, OSError, TypeError):
+        return "at no time there is"
 
 
 def refuse(text: str) -> NoReturn:

@@ -84,7 +84,7 @@ def open_index(path: Path, run_dir: Path, signature: Signature) -> Index | None:
         db.execute("PRAGMA temp_store = MEMORY")
         if _is_ours(db) and tuple(db.execute("SELECT name, size, modified FROM built_of")) == signature:
             return Index(db, run_dir)
-    except (sqlite3.Error, LookupError, TypeError, ValueError):
+    except (sqlite3.Error, LookupError, TypeError, ValueError, OverflowError):
         pass  # whatever it is, it is none of ours
     if db:
         db.close()
@@ -235,7 +235,7 @@ class Index:
             try:
                 self._read_edits()
                 yield self._db
-            except (sqlite3.Error, LookupError, TypeError, ValueError) as error:
+            except (sqlite3.Error, LookupError, TypeError, ValueError, OverflowError) as error:
                 raise IndexBroken(str(error)) from error
 
     def _read_edits(self) -> None:

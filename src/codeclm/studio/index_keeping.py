@@ -120,7 +120,8 @@ class IndexKeeper:
         if not os.access(run_dir, os.W_OK):
             self._temporary = self._temporary or Path(tempfile.mkdtemp(prefix="codeclm-studio-"))
             target = self._temporary / _name_of(run_dir)
-        command = (sys.executable, "-m", "codeclm.studio.indexing", str(run_dir), str(target))
+        # -P: no module is taken from wherever the studio was started.
+        command = (sys.executable, "-P", "-m", "codeclm.studio.indexing", str(run_dir), str(target))
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,

@@ -22,6 +22,7 @@ from typing import IO, Final, get_args
 
 import orjson
 
+from codeclm.bounded_lines import lines_in
 from codeclm.dataset.outcomes import outcome_from_row
 from codeclm.errors import InputError
 from codeclm.records import Outcome, Status
@@ -106,10 +107,11 @@ def signature_of(run_dir: Path) -> Signature:
 def lines_of(number: int, file: IO[bytes]) -> Iterator[Line]:
     """The lines of the file of this number in :data:`FILES`."""
     start = 0
-    for line_number, line in enumerate(file, start=1):
-        length = len(line)
+    for line_number, (line, length) in enumerate(lines_in(file), start=1):
         outcome, problem = None, ""
         try:
+            if line is None:
+                raise ValueError("longer than a row can be")
             outcome = outcome_from_row(orjson.loads(line))
         except (InputError, ValueError) as error:
             problem = str(error)[:_TOLD]
@@ -129,6 +131,7 @@ def build(run_dir: Path, target: Path, tell: Callable[[int, int], None]) -> None
     """
     _clear_up(target)
     unfinished = target.with_name(f"{target.name}.{os.getpid()}.unfinished")
+    unfinished.unlink(missing_ok=True)  # it may be a link to somewhere
     try:
         with closing(sqlite3.connect(unfinished, isolation_level=None)) as db:
             # Nobody reads it before it is whole, so a torn one harms nobody and needs no journal.

@@ -6,6 +6,7 @@ A line in the list is made from the outcome itself and not from the index, so it
 from __future__ import annotations
 
 import heapq
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -73,8 +74,12 @@ def rows_at(run_dir: Path, places: Sequence[tuple[int, int, int]]) -> Iterator[b
             try:
                 if number not in opened:
                     opened[number] = stack.enter_context((run_dir / FILES[number]).open("rb"))
-                opened[number].seek(start)
-                line = opened[number].read(max(0, length))
+                file = opened[number]
+                size = os.fstat(file.fileno()).st_size
+                if start < 0 or not 0 < length <= size - start:
+                    raise _changed()
+                file.seek(start)
+                line = file.read(length)
             except (OSError, LookupError, ValueError):
                 raise _changed() from None
             if len(line) != length:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
@@ -28,7 +27,7 @@ from codeclm.raw_calls import raw_calls_of
 from codeclm.records import Outcome
 from codeclm.studio.browsing import neighbours_of, row_of
 from codeclm.studio.folders import Run
-from codeclm.studio.handling import RUNS, flash, go_to, is_partial, page, run_of
+from codeclm.studio.handling import RUNS, day, flash, go_to, is_partial, page, run_of
 
 _BUNDLED: Final = Path(__file__).parent.parent / "bundled"
 _LARGEST_SEEDS: Final = 50 * 2**20  # bytes of a seeds file that is read for the sake of one page
@@ -91,7 +90,7 @@ async def _calls(request: web.Request) -> web.Response:
 
 
 def _when(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return day(seconds, "%Y-%m-%d %H:%M:%S UTC")
 
 
 async def _change(request: web.Request) -> web.Response:
@@ -162,7 +161,7 @@ async def _outcome_page(request: web.Request, run: Run, typed: Typed | None) -> 
         "seeds": seeds,
         "seeds_problem": seeds_problem,
         "neighbours": await neighbours_of(request, run, outcome.id),
-        "query": request.query_string,
+        "query": request.rel_url.raw_query_string,
         "typed": typed,
         "threshold": config.method.threshold if config else None,
     }

@@ -177,7 +177,7 @@ def _paths(values: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     """Every path in the values, with its key."""
     yield from ((key, values[key]) for key in _PATHS if values.get(key) is not None)
     sets = values.get("test_sets")
-    yield from (("test_sets", path) for path in (sets if isinstance(sets, list) else [sets] if sets else []))
+    yield from (("test_sets", path) for path in (sets if isinstance(sets, list | set) else [sets] if sets else []))
     training = values.get("training")
     if isinstance(training, Mapping) and training.get("chat_template") is not None:
         yield "training.chat_template", training["chat_template"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
@@ -12,7 +12,7 @@ from aiohttp import web
 from codeclm.amounts import duration
 from codeclm.studio import controls
 from codeclm.studio.folders import Run, RunsFolder
-from codeclm.studio.handling import RUNS, is_partial, page, run_of
+from codeclm.studio.handling import RUNS, day, is_partial, page, run_of
 from codeclm.studio.live import at_work
 from codeclm.studio.reports import shut_off
 from codeclm.studio.summaries import REPORT, STATES, Summary, summary_of
@@ -76,12 +76,13 @@ def _matches(one: Summary, query: str) -> bool:
 
 async def _one(request: web.Request) -> web.Response:
     run = await run_of(request)
-    return page(request, "run.html", **await asyncio.to_thread(_facts, run), when=when)
+    return page(request, "run.html", **await asyncio.to_thread(_facts, run, request.app[RUNS].root), when=when)
 
 
-def _facts(run: Run) -> dict[str, Any]:
+def _facts(run: Run, root: Path) -> dict[str, Any]:
     summary, live, may = at_work(run)
     again = summary.state in ("stopped", "failed", "killed")
+    why_not, reach = controls.may_go_on(run, root) if again else ("", None)
     return {
         "run": run,
         "summary": summary,
@@ -89,7 +90,8 @@ def _facts(run: Run) -> dict[str, Any]:
         "controls": may,
         "funnel": _funnel(summary),
         "again": again,
-        "why_not_again": controls.may_go_on(run) if again else "",
+        "why_not_again": why_not,
+        "reach": reach,
         "log": (run.folder / controls.LOG).exists(),
         "folder": str(run.folder),
     }
@@ -135,5 +137,5 @@ def when(seconds: float) -> str:
         return ""
     ago = time.time() - seconds
     if ago < 0 or ago > _RECENT:
-        return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")
+        return day(seconds, "%Y-%m-%d %H:%M", None)
     return "just now" if ago < 5 else f"{duration(ago)} ago"

@@ -27,6 +27,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 
 from codeclm.errors import ConfigError
@@ -55,6 +56,12 @@ _HEADERS: Final = {
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _METHODS: Final = ("GET", "HEAD", "POST")
 
+_NO_FORM: Final = (400, "The form can't be read. Go back, reload the page, and send it again.")
+_FOREIGN_FORM: Final = (
+    403,
+    "This form is from before the studio was started, or from elsewhere. Go back and reload.",
+)
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -80,12 +87,12 @@ class Door:
 
     def serves(self, name: str) -> bool:
         """Whether a request may name this host."""
-        if name in _LOOPBACK_NAMES:
+        if name in _LOOPBACK_NAMES or name == self.host.lower():
             return True
         if is_loopback(self.host):
             return name in self.names
         # A page elsewhere can make a name of its own lead here, but not an address.
-        return name in self.names or name == self.host.lower() or name == socket.gethostname().lower() or _is_ip(name)
+        return name in self.names or name == socket.gethostname().lower() or _is_ip(name)
 
     def signed(self, purpose: str, text: str) -> str:
         """A signature of ``text`` that only this start of the studio can make."""
@@ -133,8 +140,11 @@ def _guard(door: Door) -> Middleware:
         fresh = session is None
         session = session or secrets.token_urlsafe(18)
         request[SESSION], request[CSRF] = session, door.signed("csrf", session)
-        if request.method == "POST" and (fresh or not await _has_csrf(request)):
-            return _told(403, "This form is from before the studio was started, or from elsewhere. Go back and reload.")
+        if request.method == "POST":
+            if fresh or not await _can_be_read(request):
+                return _told(*(_FOREIGN_FORM if fresh else _NO_FORM))
+            if not await _has_csrf(request):
+                return _told(*_FOREIGN_FORM)
         response = await handler(request)
         if fresh and not response.prepared and not request.path.startswith("/static/"):
             _give(response, cookie, session, door)
@@ -193,13 +203,20 @@ def _session(value: str, door: Door) -> str | None:
     return session if hmac.compare_digest(signature, door.signed("session", session)) else None
 
 
+async def _can_be_read(request: web.Request) -> bool:
+    """Whether the body is the form that it is said to be. Handlers get what is read here."""
+    try:
+        await request.post()
+    except (ValueError, LookupError, RuntimeError, HttpProcessingError):
+        return False
+    return True
+
+
 async def _has_csrf(request: web.Request) -> bool:
     given = request.headers.get(CSRF_HEADER)
     if given is None:
-        if request.content_type not in ("application/x-www-form-urlencoded", "multipart/form-data"):
-            return False
         given = str((await request.post()).get("csrf", ""))
-    return hmac.compare_digest(given.encode(), request[CSRF].encode())
+    return hmac.compare_digest(given.encode(errors="replace"), request[CSRF].encode())
 
 
 def _host_name(request: web.Request) -> str | None:

@@ -16,6 +16,7 @@ from codeclm.studio.app import make_app
 from codeclm.studio.safety import TOKEN_VARIABLE, Door, is_loopback, new_token
 
 _GOES_WITHIN = 0.5  # seconds that requests under way have at the end
+_IDLE = 30.0  # seconds that a connection may be held without a whole request in them
 
 
 def door_for(host: str, *, names: Iterable[str] = (), token: bool = False) -> tuple[Door, str]:
@@ -48,7 +49,8 @@ async def _serve(folder: Path, door: Door, port: int, ready: Callable[[str], Non
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    runner = web.AppRunner(make_app(folder, door), access_log=None, shutdown_timeout=_GOES_WITHIN)
+    app = make_app(folder, door)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GOES_WITHIN, keepalive_timeout=_IDLE)
     await runner.setup()
     try:
         try:

@@ -26,11 +26,13 @@ from codeclm.config_files import dump, from_mapping, problems
 from codeclm.dataset.seeds import read_seeds
 from codeclm.errors import CodecLMError, ConfigError, InputError, OutputError
 from codeclm.methods import METHODS
+from codeclm.pages.rendering import visible
 from codeclm.studio import run_forms
 from codeclm.studio.controls import start_run
 from codeclm.studio.folders import STARTED_FROM
 from codeclm.studio.handling import REFRESH, RUNS, flash, go_to, is_partial, page
 from codeclm.studio.plans import Draft, Drafts, headline, offered, table
+from codeclm.studio.reach import check_from_browser, reach_of
 from codeclm.studio.run_forms import BUDGET, KEYS, OTHERS, ROLES, Typed, typed
 
 PLACES: Final = (("/new", "New run"),)
@@ -102,7 +104,13 @@ async def _check(request: web.Request) -> web.Response:
     fields = _fields_of(await request.post())
     now = await asyncio.to_thread(typed, fields, request.app[RUNS].root)
     shown = run_forms.as_yaml(run_forms.nested(fields)) if fields["view"] != "yaml" else ""
-    told = {"errors": now.errors, "general": now.general, "notes": _notes(fields), "yaml": shown}
+    errors = {key: visible(said) for key, said in now.errors.items()}
+    told = {
+        "errors": errors,
+        "general": [visible(said) for said in now.general],
+        "notes": _notes(fields),
+        "yaml": visible(shown),
+    }
     return web.Response(body=orjson.dumps(told), content_type="application/json")
 
 
@@ -139,7 +147,9 @@ def _config_of(now: Typed, seeds: Path | None, root: Path) -> RunConfig:
         values["seeds"] = str(seeds)
         if field := now.fields["seeds_field"]:
             values["seeds_field"] = field
-    return from_mapping(values, folder=root)
+    config = from_mapping(values, folder=root)
+    check_from_browser(config, root, seeds.resolve() if seeds else None)
+    return config
 
 
 def _shown_as(fields: dict[str, str], view: str) -> Typed:
@@ -176,6 +186,7 @@ def _plan_values(
         "budget": sent or limits | offer,
         "offer": offer,
         "errors": errors or {},
+        "reach": replace(reach_of(draft.config, draft.place), files=()),  # none elsewhere: check_from_browser
     }
 
 
