@@ -25,6 +25,8 @@ from codeclm.errors import ConfigError
 from codeclm.weights import with_weights
 
 _LARGEST = 2**20  # characters of a file
+_MOST_NEAREST = 50  # problems that are told with the nearest valid key: looking for it takes milliseconds
+_MOST_BITS = 1_000  # of a whole number
 _MOST_NODES = 100_000  # values and keys, those that aliases repeat counted each time
 
 _PATHS = ("seeds", "metadata", "general_seeds", "prompts", "journal", "run_dir")
@@ -220,6 +222,8 @@ def _unshared(value: Any) -> Any:
     """The value with nothing in it twice, so that an override changes one place; RecursionError if it holds itself."""
     if isinstance(value, dict):
         return {key: _unshared(inner) for key, inner in value.items()}
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        raise ValueError("a number of more digits than any value here has")  # and than can be written down again
     return [_unshared(inner) for inner in value] if isinstance(value, list) else value
 
 
@@ -262,12 +266,12 @@ _EXPECTED = {
 
 
 def _explain(error: ValidationError, name: str, places: Places) -> Iterator[Problem]:
-    for problem in error.errors():
+    for number, problem in enumerate(error.errors()):
         path = tuple(str(part) for part in problem["loc"])
         where = next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), name)
         key, about = ".".join(path), ""
         if problem["type"] == "extra_forbidden":
-            said = f"unknown key `{key}`.{_nearest(path)}"
+            said = f"unknown key `{key}`." + (_nearest(path) if number < _MOST_NEAREST else "")
         elif problem["type"] == "missing":
             said = f"missing key `{key}`: {_described(path)}"
         else:
