@@ -36,6 +36,12 @@ for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
         signal.signal(_number, _usual)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, by the seconds they are given: at the end, the other worker would have nothing to do."""
+    markers = {item: item.get_closest_marker("timeout") for item in items}
+    items.sort(key=lambda item: -marker.args[0] if (marker := markers[item]) and marker.args[0] > 300 else 0)
+
+
 class NetworkBlocked(OSError):
     """A test tried to leave this machine."""
 

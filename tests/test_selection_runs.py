@@ -108,7 +108,7 @@ def test_growing_the_size_pays_for_nothing_twice_and_comes_to_what_a_new_run_doe
 
 def test_the_control_draws_from_the_instructions_that_codeclm_made(tmp_path: Path) -> None:
     def made(name: str) -> Path:
-        return api.run(config_in(tmp_path, run_dir=name, size=60, method={"name": name})).run_dir
+        return api.run(config_in(tmp_path, run_dir=name, size=40, method={"name": name})).run_dir
 
     chosen, control = made("codeclm"), made("random")
     found = adds_up(control)
@@ -121,11 +121,11 @@ def test_the_control_draws_from_the_instructions_that_codeclm_made(tmp_path: Pat
     assert pool.keys() == drawn.keys()
     assert all(pool[name][: len(texts)] == texts for name, texts in drawn.items())
     examples = rows(control / "examples.jsonl")
-    assert len(examples) == 60
+    assert len(examples) == 40
     assert {row["kept_answer"] for row in examples} == {"strong"}
     assert any(abs(row["gap"]) <= 3 for row in examples)
     assert manifest(control)["mean_gap"] < manifest(chosen)["mean_gap"] - 1
-    assert found["candidates"] == {"found": 60, "wanted": 60}
+    assert found["candidates"] == {"found": 40, "wanted": 40}
 
 
 def test_the_widest_gaps_are_wider_than_the_first(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def _loaded(server: Server, seconds: float = 40, *, seed: int = 1, **how: Any) -
 
 @pytest.mark.parametrize("latency", [fixed, exponential, lognormal])
 @pytest.mark.parametrize("seconds", [0.05, 0.2, 1.0])
-@pytest.mark.parametrize("places", [4, 32, 200])
+@pytest.mark.parametrize("places", [4, 32, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_server_that_queues_is_kept_full(places: int, seconds: float, latency: Callable[[float], Latency]) -> None:
     best = places / seconds
     if best > 1000:

@@ -71,7 +71,7 @@ VARIANTS = (*METHODS, "own", *FURTHER)
     "name", [pytest.param(name, marks=pytest.mark.slow if name in FURTHER else ()) for name in VARIANTS]
 )
 def test_every_method_can_be_planned(tmp_path: Path, simulator: SimulatorProcess, name: str) -> None:
-    values = variant(name, tmp_path, simulator.base_url, size=10)
+    values = variant(name, tmp_path, simulator.base_url, size=5)
     made = planned(values, 2)
     total = made.estimate.total
     assert 0 < total.calls.low < total.calls.point < total.calls.high
