@@ -163,7 +163,7 @@ async def test_a_config_that_is_a_bomb_does_not_go_off(tmp_path: Path, content: 
     made_run(run, state="stopped")
     (run / "config.yaml").write_text(content)
     async with studio(tmp_path) as browser:
-        await looked_at(browser)
+        await looked_at(browser, ("/", "/runs/one", "/runs/one/threshold", f"/runs/one/outcomes/{KEPT_ID}/calls"))
         assert (await browser.post("/runs/one/go-on", csrf=await browser.csrf())).status == 409
 
 
@@ -347,7 +347,7 @@ async def test_who_goes_on_with_a_run_is_told_what_it_reaches(tmp_path: Path, mo
 async def test_odd_ids_have_pages_of_their_own(tmp_path: Path) -> None:
     run = outcomes_run(tmp_path / "one")
     row = orjson.loads((run / "examples.jsonl").read_bytes().splitlines()[0])
-    ids = ("a/b", "../../new", "%2e", "a?b", "a#b", "\0", "a\nb", "<b>", '"')
+    ids = ("a/b", "{a}", "../../new", "%2e", "a?b", "a#b", "\0", "a\nb", "<b>", '"')
     (run / "examples.jsonl").write_bytes(b"".join(orjson.dumps(row | {"id": id}) + b"\n" for id in ids))
     async with studio(tmp_path) as browser:
         listed = (await browser.get("/runs/one/outcomes")).text

@@ -37,9 +37,9 @@ _FILES: Final = (run_directory.EXAMPLES, run_directory.DISCARDED, run_directory.
 def routes() -> list[web.RouteDef]:
     """The pages of one outcome, and what its forms are sent to."""
     return [
-        web.get("/runs/{run}/outcomes/{id}", _show, name="outcome"),
-        web.post("/runs/{run}/outcomes/{id}", _change),
-        web.get("/runs/{run}/outcomes/{id}/calls", _calls, name="outcome_calls"),
+        web.get("/runs/{run}/outcomes/{id:[^/]+}", _show, name="outcome"),
+        web.post("/runs/{run}/outcomes/{id:[^/]+}", _change),
+        web.get("/runs/{run}/outcomes/{id:[^/]+}/calls", _calls, name="outcome_calls"),
     ]
 
 
