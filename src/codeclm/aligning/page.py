@@ -16,6 +16,7 @@ from codeclm.reporting.drawing import Drawing
 from codeclm.reporting.json_files import Part, read_json
 from codeclm.reporting.linked import Page, link_to, runs_below
 from codeclm.reporting.report import page
+from codeclm.reporting.sendable import sendable
 
 _CHARTS: Final = "codeclm.aligning.charts"
 _MOST = 100  # rounds
@@ -71,9 +72,9 @@ def write_page(folder: Path) -> list[Page]:
         draw,
         version=clip(found.codeclm, 40),
         name=folder.resolve().name,
-        benchmark=clip(found.benchmark, 90),
+        benchmark=clip(sendable(found.benchmark), 90),
         best=clip(found.best, 90),
-        ended=clip(found.ended, _REASON),
+        ended=clip(sendable(found.ended), _REASON),
         tiles=_tiles(rounds, found.best),
         links=[(one.name, link_to(folder, one.name)) for one in rounds],
         columns=_COLUMNS,

@@ -22,6 +22,7 @@ from codeclm.pages.rendering import clip
 from codeclm.reporting.drawing import Drawing
 from codeclm.reporting.linked import Page, link_to, runs_below
 from codeclm.reporting.report import page
+from codeclm.reporting.sendable import sendable
 
 COMPARISON: Final = "comparison"
 STUDY: Final = "study-"
@@ -90,13 +91,13 @@ def _read(path: Path) -> tuple[list[Row], list[str], dict[str, int]]:
         raise RunDirectoryError(
             f"{path}: not what codeclm compare or study wrote ({why:.120}). Move it away, or compare again."
         ) from None
-    return rows[:_MOST], [clip(text, _REASON) for text in left_out[:_MOST]], calls
+    return rows[:_MOST], [clip(sendable(text), _REASON) for text in left_out[:_MOST]], calls
 
 
 def _notices(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     for row in rows:
         if row.problem:
-            yield "bad", clip(f"{row.name} came to {row.pairs:,} of {row.size:,}: {row.problem}", _REASON)
+            yield "bad", clip(f"{row.name} came to {row.pairs:,} of {row.size:,}: {sendable(row.problem)}", _REASON)
 
 
 def _tiles(rows: Sequence[Row], calls: dict[str, int]) -> list[tuple[str, str, str]]:

@@ -33,6 +33,7 @@ from codeclm.reporting.json_files import (
     read_evaluations,
     read_manifest,
 )
+from codeclm.reporting.sendable import sendable
 from codeclm.reporting.tally import SHOWN, At, FailureShown, Moments, Names, Row, Tally, clipped_name
 from codeclm.text_measures import words
 
@@ -327,5 +328,5 @@ def _or_told(read: Callable[[], _T], unread: list[str]) -> _T | None:
     try:
         return read()
     except RunDirectoryError as error:
-        unread.append(str(error))
+        unread.append(sendable(str(error)))
         return None

@@ -2,7 +2,7 @@
 
 Files may be edited, old or foreign. What a file lacks has a default, what it has beside is ignored, and what is of
 another type is an error with the file and the key: :class:`~codeclm.errors.RunDirectoryError`. Texts and lists are
-clipped: a page has room for so much only.
+clipped: a page has room for so much only. What tells of the machine is taken out of them (sendable.py).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from codeclm.config import SIMULATOR
 from codeclm.errors import RunDirectoryError
 from codeclm.prices import Price, cost, dearer
 from codeclm.records import Usage
+from codeclm.reporting.sendable import sendable
 
 # Named here too: the modules that write them are heavy, and a report takes long enough.
 AUDIT: Final = "audit.json"
@@ -35,6 +36,7 @@ _MOST = 60  # items of any list
 
 
 def _clipped(text: str) -> str:
+    text = sendable(text[: 2 * _LONGEST])
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 

@@ -26,6 +26,7 @@ from codeclm.reporting.drawing import Drawing
 from codeclm.reporting.facts import Facts, read_facts
 from codeclm.reporting.headlines import headlines, notices
 from codeclm.reporting.judged_rows import audit_rows, difficulties, evaluation_rows, not_done
+from codeclm.reporting.sendable import sendable
 
 STYLES: Final = Path(__file__).parent / "static" / "report.css"
 
@@ -139,9 +140,10 @@ def _iteration(row: dict[str, Any]) -> dict[str, Any]:
         "target_answer": _ANSWER,
         "action": _ACTION,
         "reason": _ACTION,
-        "strong_model": _NAME,
     }
     clipped = {key: clip(row[key], length) for key, length in lengths.items() if row[key] is not None}
+    if row["strong_model"]:
+        clipped["strong_model"] = clip(sendable(row["strong_model"]), _NAME)
     measures = [{**one, "name": clip(one["name"], _NAME)} for one in row["measures"][:_MEASURES]]
     return {**row, **clipped, "measures": measures}
 
@@ -186,4 +188,4 @@ def _made(facts: Facts) -> dict[str, Any]:
 
 
 def _listed(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return sendable(", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))

@@ -17,6 +17,7 @@ from typing import Any, Final
 from codeclm.dataset.outcomes import outcome_from_row
 from codeclm.edits import Applied, Edit, apply
 from codeclm.reporting.drawn import Lowest, place
+from codeclm.reporting.sendable import sendable
 
 Row = Mapping[str, Any]
 
@@ -34,6 +35,7 @@ _LOWEST_BIN, _HIGHEST_BIN = -18, 17  # half a point each, from -9 to 9
 _READABLE = 1_500  # characters of an instruction
 _MOST_READABLE = 10  # iterations
 _CLIP = 1_000
+_REPLIED: Final = frozenset({"unparseable", "truncated", "empty", "refused", "content_filter"})
 
 
 @dataclass(slots=True)
@@ -180,7 +182,9 @@ class Tally:
             cause = OTHER
         self.causes[cause] += 1
         if cause not in self.failures:
-            texts = (row["id"], row["stage"], row["message"], row["raw"])
+            # Of a call that got no reply, this is what a server or a proxy said.
+            raw = row["raw"] if cause in _REPLIED else sendable(_text(row["raw"])[: 2 * _CLIP])
+            texts = (row["id"], row["stage"], sendable(_text(row["message"])[: 2 * _CLIP]), raw)
             self.failures[cause] = FailureShown(*(_clipped(text) for text in texts))
 
     def _about(self, row: Row) -> str:
