@@ -157,7 +157,8 @@ def test_it_is_the_same_each_time_and_refers_to_nothing(tmp_path: Path) -> None:
     assert "svg" in parsed.tags
     assert {link[0] for link in parsed.links()} == {"#"}
     assert {link[1:] for link in parsed.links()} <= _sections(parsed)
-    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in parsed.attributes
+    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    assert ("content", policy) in parsed.attributes
     assert not any(word in first for word in (b"@import", b"url(http", b"secret.internal", str(tmp_path).encode()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from pathlib import Path
 
@@ -114,6 +115,18 @@ async def test_a_token_is_changed_for_a_cookie(tmp_path: Path) -> None:
         assert TOKEN not in cookie
         assert "secret-run" in (await browser.get("/")).text
         assert (await browser.post("/runs/none/pause", csrf=await browser.csrf())).status == 404
+
+
+@pytest.mark.parametrize("path", ["//evil.test/", "///evil.test/x", "/\\evil.test/", "//evil.test"])
+async def test_a_token_leads_nowhere_else(tmp_path: Path, path: str) -> None:
+    async with studio(tmp_path, Door(token=TOKEN)) as browser:
+        place = browser.base.removeprefix("http://")
+        reader, writer = await asyncio.open_connection(*place.split(":"))
+        writer.write(f"GET {path}?token={TOKEN} HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n\r\n".encode())
+        answer = (await reader.read()).decode()
+        writer.close()
+    assert "303 See Other" in answer
+    assert "\r\nLocation: /evil.test" in answer
 
 
 async def test_a_cookie_that_another_start_signed_is_none(tmp_path: Path) -> None:

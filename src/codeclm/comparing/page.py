@@ -97,7 +97,12 @@ def _read(path: Path) -> tuple[list[Row], list[str], dict[str, int]]:
 def _notices(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     for row in rows:
         if row.problem:
-            yield "bad", clip(f"{row.name} came to {row.pairs:,} of {row.size:,}: {sendable(row.problem)}", _REASON)
+            yield (
+                "bad",
+                clip(
+                    f"{row.name} came to {row.pairs:,} of {row.size:,}: {sendable(row.problem[: 2 * _REASON])}", _REASON
+                ),
+            )
 
 
 def _tiles(rows: Sequence[Row], calls: dict[str, int]) -> list[tuple[str, str, str]]:

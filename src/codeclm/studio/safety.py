@@ -185,7 +185,8 @@ def _let_in(request: web.Request, door: Door, cookie: str) -> web.Response:
     """The answer to an address with a token in it."""
     if not hmac.compare_digest(request.query["token"].encode(), door.token.encode()):
         return _told(401, "The token in this address is not the studio's. It changes when the studio is started anew.")
-    answer = web.Response(status=303, headers={"Location": str(request.rel_url.without_query_params("token"))})
+    wanted = str(request.rel_url.without_query_params("token")).lstrip("/\\")  # with two slashes it is another host
+    answer = web.Response(status=303, headers={"Location": f"/{wanted}"})
     _give(answer, cookie, secrets.token_urlsafe(18), door)
     return answer
 
