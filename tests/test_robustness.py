@@ -163,16 +163,23 @@ def test_no_room_for_an_output_ends_the_run_with_everything_recorded(
     name: str, simulator: SimulatorProcess, unbroken: Path, tmp_path: Path
 ) -> None:
     config = small(tmp_path, simulator.base_url)
-    (tmp_path / "run").mkdir()
+    partial = tmp_path / "run" / f"{name}.partial"
+    partial.parent.mkdir()
     simulator.reset()
-    (tmp_path / "run" / f"{name}.partial").symlink_to("/dev/full")
+    if grows := name.endswith(".jsonl"):
+        partial.symlink_to("/dev/full")
+    else:  # what is written whole replaces a link: it takes a folder to be in its way
+        partial.mkdir()
     done = codeclm("run", config)
     assert done.status == 1
-    assert "No space left on device" in done.error
+    assert ("No space left on device" if grows else "Is a directory") in done.error
     assert "Make room" in done.error
     assert "Traceback" not in done.err
     assert recorded(tmp_path / "run") == simulator.stats()["calls"]
-    (tmp_path / "run" / f"{name}.partial").unlink(missing_ok=True)
+    if grows:
+        partial.unlink(missing_ok=True)
+    else:
+        partial.rmdir()
     assert codeclm("run", config).status == 0
     assert simulator.stats()["repeated"] == 0
     assert same_bytes([unbroken, tmp_path / "run"])

@@ -204,3 +204,12 @@ def test_the_majority_does_not_hang_on_the_order(votes: list[tuple[int, int, Any
         counts = {kind: sum(one.item == item and one.result == kind for one in ratings) for kind in ("win", "loss")}
         if counts["win"] == counts["loss"]:
             assert found == "tie"
+
+
+def test_long_answers_are_read_and_the_limit_of_others_is_left_alone(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    rows = [dict.fromkeys(COLUMNS, "x" * (before + 1)) | {"set": "s", "item": "1"}]
+    path = tmp_path / "long.csv"
+    path.write_bytes(as_csv(rows))
+    assert read_set(path) == rows
+    assert csv.field_size_limit() == before

@@ -13,6 +13,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -180,14 +181,21 @@ def _json(data: bytes) -> Iterator[tuple[int, object]]:
 
 def _separated(delimiter: str) -> Callable[[bytes], Iterator[tuple[int, object]]]:
     def read(data: bytes) -> Iterator[tuple[int, object]]:
-        limit = csv.field_size_limit(_FIELD_LIMIT)  # long texts are data; the module's limit is the whole process's
-        try:
+        with long_fields():
             records = list(_records(_whole(data), delimiter))
-        finally:
-            csv.field_size_limit(limit)
         yield from records
 
     return read
+
+
+@contextmanager
+def long_fields() -> Iterator[None]:
+    """Fields of any length in the CSV that is read meanwhile. The limit is the whole process's, so it is put back."""
+    limit = csv.field_size_limit(_FIELD_LIMIT)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _records(text: str, delimiter: str) -> Iterator[tuple[int, object]]:

@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, get_args
 
+from codeclm.dataset.rows import long_fields
 from codeclm.errors import InputError
 from codeclm.evaluating.agreement import cohen_kappa, krippendorff_alpha, raw_agreement
 from codeclm.evaluating.verdicts import Compared, Result, Rule, summary
@@ -127,7 +128,8 @@ def read_set(path: Path) -> list[dict[str, str]]:
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8 text. Save it as UTF-8.") from None
     try:
-        rows = list(_json_rows(text) if text.lstrip().startswith("{") else _csv_rows(text))
+        with long_fields():
+            rows = list(_json_rows(text) if text.lstrip().startswith("{") else _csv_rows(text))
     except (ValueError, RecursionError, csv.Error) as error:
         raise InputError(f"{path}: not a comparison set: {error}.") from None
     if not rows:
@@ -145,7 +147,6 @@ def _json_rows(text: str) -> Iterator[dict[str, str]]:
 
 
 def _csv_rows(text: str) -> Iterator[dict[str, str]]:
-    csv.field_size_limit(2**31 - 1)  # answers may be long
     first = text.split("\n", 1)[0]
     separator = next((one for one in ",;\t" if one in first), ",")
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
