@@ -217,6 +217,7 @@ def without_statuses(faults: list[str]) -> None:
     faults[:] = [fault for fault in faults if "the server responded with a status of 4" not in fault]
 
 
+@pytest.mark.slow
 async def test_every_page_shows_hostile_texts_as_texts(
     tmp_path: Path, page: Page, serve: Serve, faults: list[str], dialogs: list[str], no_charts: None
 ) -> None:
