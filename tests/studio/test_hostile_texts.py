@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
 from tests.browser import Serve
 from tests.conftest import Endpoint
@@ -193,8 +194,8 @@ async def new_run(page: Page, address: str, texts: Sequence[str]) -> Looked:
     return looked
 
 
-@pytest.fixture
-def dialogs(page: Page) -> list[str]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def dialogs(page: Page) -> list[str]:
     """What pages wanted to say in a dialog of the browser."""
     said: list[str] = []
 
