@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,6 @@ from typing import Any
 import pytest
 import yaml
 from tests.running import BUNDLED_SEEDS, codeclm
-from tests.tiny_model import make_tiny_model
 
 NEEDED = ("torch", "trl", "peft", "transformers", "accelerate", "fastapi", "uvicorn", "openai")
 pytestmark = [
@@ -19,7 +20,15 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),
     pytest.mark.skipif(any(find_spec(name) is None for name in NEEDED), reason=f"needs {', '.join(NEEDED)}"),
 ]
-TEXT = (Path(__file__).parents[1] / "docs" / "tutorial.md").read_text()
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "docs" / "tutorial.md").read_text()
+# In a process of its own: torch would stay in this one, and every later command is forked from it.
+MAKE_WEIGHTS = """
+import sys
+from pathlib import Path
+from tests.tiny_model import make_tiny_model
+make_tiny_model(Path(sys.argv[1]), context=2048, tied=False)
+"""
 BASE = "Qwen/Qwen2.5-0.5B-Instruct"
 # Two examples, two items to test on, and a few tokens an answer: the commands are the page's own.
 SMALL = {
@@ -52,7 +61,8 @@ def small(values: dict[str, Any], weights: Path) -> dict[str, Any]:
 
 
 def test_every_command_runs_in_order(tmp_path: Path) -> None:
-    weights = make_tiny_model(tmp_path / "weights", context=2048, tied=False)
+    weights = tmp_path / "weights"
+    subprocess.run([sys.executable, "-c", MAKE_WEIGHTS, weights], cwd=ROOT, check=True)
     seeds = BUNDLED_SEEDS.read_text().splitlines(keepends=True)[:4]
     (tmp_path / "items.jsonl").write_text("".join(seeds))
     whole, candidates = blocks()
@@ -77,7 +87,7 @@ def test_every_command_runs_in_order(tmp_path: Path) -> None:
 
 
 def test_the_extras_it_installs_exist() -> None:
-    project = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    project = (ROOT / "pyproject.toml").read_text()
     [named] = re.findall(r"pip install 'codeclm\[(.*?)\]'", TEXT)
     for extra in named.split(","):
         assert f"\n{extra} = [" in project
