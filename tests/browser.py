@@ -7,9 +7,9 @@ from there; ``serve`` is a server for them; ``accessible`` is axe-core.
 A browser belongs to one event loop, and starting one takes a second. So tests with a page run in one loop for the whole
 session, and a worker starts its browser at the first of them. A server of this process that they visit runs in that
 loop too: ``await serve(application)``. The fixtures ``endpoint`` and ``session`` belong to another loop, and so
-would an asynchronous fixture of yours without ``loop_scope="session"``; one that does anything with a page is asynchronous.
-A server in a process of its own is started before the page, by a fixture that is named before it, so that it ends
-after it.
+would an asynchronous fixture of yours without ``loop_scope="session"``; one that does anything with a page is
+asynchronous. A server in a process of its own is started before the page, by a fixture that is named before it, so
+that it ends after it.
 
 A browser asks for a page's icon when it likes: one that names none, where ``/favicon.ico`` is not found, has a fault.
 """
