@@ -89,9 +89,9 @@ async def stream(base_url: str, seconds: float, *, fixed: int | None = None, per
             connections = Connections(session, journal, stop, calls, Budget(Ledger(journal)))
             place = (f"{base_url}/chat/completions", config.model)
             if fixed:
-                connections.places[place] = Gate(Concurrency(fixed, start=fixed))
+                connections.gates[place] = Gate(Concurrency(fixed, start=fixed))
             client = await connections.connect(config, name="target", base_url=base_url)
-            gate, numbers = connections.places[place], itertools.count()
+            gate, numbers = connections.gates[place], itertools.count()
             found = Stream([], [(0.0, gate.limit)], None, 0.0)
             began, cpu = time.perf_counter(), time.process_time()
 

@@ -49,7 +49,7 @@ class WorldClient:
         usage = {"prompt_tokens": len(tokens) - 1, "completion_tokens": 1}
         return echoed.completion({"choices": [choice], "usage": usage}, context, text, 0.0)
 
-    def again(self, failed: Request, anew: Request) -> bool:
+    async def again(self, failed: Request, anew: Request) -> bool:
         """It keeps no record."""
         return False
 

@@ -23,6 +23,7 @@ __all__ = [
     "ContentFiltered",
     "EmptyReply",
     "EndpointDown",
+    "EngineFailed",
     "Expired",
     "InputError",
     "JournalError",
@@ -42,6 +43,7 @@ __all__ = [
     "Truncated",
     "UnknownModel",
     "Unparseable",
+    "WorkerLost",
 ]
 
 
@@ -79,6 +81,10 @@ class RunFailed(CodecLMError):
 
 class ServeFailed(CodecLMError):
     """A server that the run starts itself did not start, or died again and again; the message ends with its log."""
+
+
+class EngineFailed(CodecLMError):
+    """The cluster that an engine needs can't be reached or used, or its workers die again and again."""
 
 
 class Stopped(CodecLMError):
@@ -209,6 +215,13 @@ class RejectedRequest(CallFailed):
 
     cause = "rejected"
     free = True
+
+
+class WorkerLost(CallFailed):
+    """The worker that sent the call is gone, and nobody knows what became of it. It says nothing of the endpoint."""
+
+    cause = "worker"
+    retriable = True
 
 
 class EmptyReply(CallFailed):

@@ -129,7 +129,7 @@ class _Recorded:
         before, after = self._template.split("{instruction}")
         return before + instruction + after
 
-    def again(self, failed: Request, anew: Request) -> bool:
+    async def again(self, failed: Request, anew: Request) -> bool:
         """Whether the run asked anew."""
         return self._recording.asked(call_key(self._endpoint, anew))
 

@@ -101,7 +101,7 @@ class Server:
         """Nothing around it."""
         return instruction
 
-    def again(self, failed: Request, anew: Request) -> bool:
+    async def again(self, failed: Request, anew: Request) -> bool:
         """Nothing is recorded here."""
         return False
 

@@ -82,7 +82,7 @@ async def spend(world: World, budget: Budget, journal: Journal, requests: list[R
             config = world.configs[name]
             http = HttpClient(config, session, base_url=config.base_url, name=name, traits=Traits())
             key = endpoint_key(config)
-            budgeted = Budgeted(http, budget=budget, account=budget.ledger.account(key, config.model))
+            budgeted = Budgeted(http, http=http, budget=budget, account=budget.ledger.account(key, config.model))
             return Journaled(budgeted, journal=journal, endpoint=key, model=config.model, calls=calls, stop=stop)
 
         clients = [client(name) for name in MODELS]
@@ -216,7 +216,9 @@ class TestOneEndpoint:
             config = model(base_url=endpoint.base_url, max_tokens=100)
             http = HttpClient(config, session, base_url=endpoint.base_url, name="m", traits=Traits())
             budget = Budget(Ledger(journal), BudgetConfig(**limits))
-            return Budgeted(http, budget=budget, account=budget.ledger.account(endpoint_key(config), "m")), budget
+            return Budgeted(
+                http, http=http, budget=budget, account=budget.ledger.account(endpoint_key(config), "m")
+            ), budget
 
         return make
 
@@ -293,7 +295,9 @@ class TestOneEndpoint:
         http = HttpClient(model(), session, base_url="http://127.0.0.1:9/v1", name="m", traits=Traits())
         budget = Budget(Ledger(journal))
         with pytest.raises(CallFailed):
-            await Budgeted(http, budget=budget, account=budget.ledger.account(b"m", "m")).complete(request("a"))
+            await Budgeted(http, http=http, budget=budget, account=budget.ledger.account(b"m", "m")).complete(
+                request("a")
+            )
         assert budget.tokens == 0
 
     async def test_a_waiting_call_that_is_given_up_lets_the_next_one_see(

@@ -89,7 +89,7 @@ async def _generations(client: Client, first: Request, attempts: Callable[[Reque
             tried += error.attempts
             error.attempts = tried
             anew = replace(first, sample=first.sample + _GENERATION)
-            if not client.again(first, anew):
+            if not await client.again(first, anew):
                 raise
             first = anew
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from codeclm.clients.http import HttpClient
-from codeclm.clients.protocol import Layer
+from codeclm.clients.protocol import Client, Layer
 from codeclm.config import BudgetConfig
 from codeclm.errors import BudgetReached, CallFailed, CodecLMError
 from codeclm.ledger import NOTHING, Account, Ledger
@@ -209,11 +209,11 @@ class Budget:
 
 
 class Budgeted(Layer):
-    """Sends a request only within the budget, and has what it cost counted."""
+    """Sends a request only within the budget, and has what it cost counted. ``http`` knows what it may cost."""
 
-    def __init__(self, inner: HttpClient, *, budget: Budget, account: Account) -> None:
+    def __init__(self, inner: Client, *, http: HttpClient, budget: Budget, account: Account) -> None:
         super().__init__(inner)
-        self._http = inner
+        self._http = http
         self._budget = budget
         self._account = account
 

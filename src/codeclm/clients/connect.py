@@ -25,6 +25,7 @@ from codeclm.clients.breaker import Breaker, Breaking
 from codeclm.clients.budget import Budget, Budgeted
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.concurrency import Concurrency
+from codeclm.clients.elsewhere import Elsewhere, Places
 from codeclm.clients.embedding import probe as embedding_probe
 from codeclm.clients.faults import Faults
 from codeclm.clients.http import HttpClient, ResponseFormat, Traits
@@ -53,7 +54,7 @@ _BATCH_CAPACITY = 10_000
 
 @dataclass(frozen=True)
 class Connections:
-    """What all clients of a run share."""
+    """What all clients of a run share. Where it has ``workers``, they send the requests that their work asks for."""
 
     session: aiohttp.ClientSession
     journal: Journal
@@ -61,7 +62,8 @@ class Connections:
     calls: Calls
     budget: Budget
     templates: Templates = BUILT_IN
-    places: dict[tuple[str, str], Gate] = field(default_factory=dict)
+    workers: Places | None = None
+    gates: dict[tuple[str, str], Gate] = field(default_factory=dict)
     breakers: dict[tuple[str, ...], Breaker] = field(default_factory=dict)
     queues: dict[bytes, BatchQueue] = field(default_factory=dict)
 
@@ -96,7 +98,7 @@ class Connections:
 
     def capacity(self) -> int:
         """How many calls there is room for now at all endpoints together, beside those that rest."""
-        limits = sum(gate.limit for gate in self.places.values())
+        limits = sum(gate.limit for gate in self.gates.values())
         return limits + len(self.queues) * _BATCH_CAPACITY + self.calls.resting
 
     async def close(self) -> None:
@@ -121,11 +123,17 @@ class Connections:
         """The client in its layers; unless it is ``patient``, an outage of its endpoint is not waited out."""
         model = http.config.model
         faults = Faults(model, self.calls, self.budget.ledger)
-        budgeted = Budgeted(http, budget=self.budget, account=self.budget.ledger.account(key, model))
+        sending: Client = http
+        if self.workers and not http.server:
+            only_there = http.config.serve is not None
+            sending = Elsewhere(http, places=self.workers, only_there=only_there, stop=self.stop)
+        account = self.budget.ledger.account(key, model)
+        budgeted = Budgeted(sending, http=http, budget=self.budget, account=account)
         asking = Served(budgeted, server=http.server, stop=self.stop) if http.server else budgeted
         breaker = self._breaker(http, asking, faults)
-        gate = self.places.setdefault((http.url, model), Gate(Concurrency(http.config.max_in_flight)))
-        gate.keep_to(http.config)
+        limits = self._limits(http)
+        gate = self.gates.setdefault((http.url, model), Gate(Concurrency(limits.max_in_flight)))
+        gate.keep_to(limits)
         if gate not in self.calls.gates.values():
             self.calls.gates[http.name] = gate
         http.told = gate.told
@@ -134,6 +142,13 @@ class Connections:
             limited, retries=retries, sleep=self.stop.sleep, faults=faults, breaker=breaker if patient else None
         )
         return Journaled(retrying, journal=self.journal, endpoint=key, model=model, calls=self.calls, stop=self.stop)
+
+    def _limits(self, http: HttpClient) -> ModelConfig:
+        """A model's limits; each of the workers' own servers takes as many calls at once as one would."""
+        config = http.config
+        if self.workers and config.serve and not http.server:
+            return config.model_copy(update={"max_in_flight": self.workers.wanted * config.max_in_flight})
+        return config
 
     def _breaker(self, http: HttpClient, client: Client, faults: Faults) -> Breaker:
         """The breaker of an endpoint's model, whose exam is the handshake's plain question, asked by ``client``."""

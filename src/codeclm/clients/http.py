@@ -115,7 +115,7 @@ class HttpClient:
         """What the endpoint calls the model."""
         return self.server.called if self.server else self.config.model
 
-    def again(self, failed: Request, anew: Request) -> bool:
+    async def again(self, failed: Request, anew: Request) -> bool:
         """Never: there is no record here of what was asked before."""
         return False
 

@@ -38,7 +38,7 @@ class Journaled(Layer):
         # Shielded: whoever gives up waiting must not take the answer from the others, nor lose one that is paid for.
         return await asyncio.shield(call)
 
-    def again(self, failed: Request, anew: Request) -> bool:
+    async def again(self, failed: Request, anew: Request) -> bool:
         """Whether it was asked anew before, or is to be now: what an earlier process got, when failed ones are retried.
 
         The journal alone decides in a run that retries nothing, so that it comes to what the retrying one came to.

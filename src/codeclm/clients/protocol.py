@@ -31,7 +31,7 @@ class Client(Protocol):
     async def complete(self, request: Request) -> Completion:
         """The model's completion. Raises :class:`~codeclm.errors.CallFailed` when there is none."""
 
-    def again(self, failed: Request, anew: Request) -> bool:
+    async def again(self, failed: Request, anew: Request) -> bool:
         """Whether a question whose replies were of no use is asked ``anew``; ``failed`` is how it was asked first."""
 
 
@@ -60,9 +60,9 @@ class Layer:
         """As the innermost client has it."""
         return self.inner.opening(instruction)
 
-    def again(self, failed: Request, anew: Request) -> bool:
+    async def again(self, failed: Request, anew: Request) -> bool:
         """What the layer below says."""
-        return self.inner.again(failed, anew)
+        return await self.inner.again(failed, anew)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from codeclm import events
 from codeclm.clients.breaker import Breaker
 from codeclm.clients.faults import Faults, cut_early
 from codeclm.clients.protocol import Client, Layer
-from codeclm.errors import CallFailed, QuotaExhausted, RateLimited, Truncated
+from codeclm.errors import CallFailed, QuotaExhausted, RateLimited, Truncated, WorkerLost
 from codeclm.records import Completion, Request
 
 FIRST_DELAY = 0.5
@@ -28,9 +28,10 @@ _MOST_OUTAGES = 10
 class Retrying(Layer):
     """Retries what is retriable up to ``retries`` times, after growing delays with jitter or as the server asked.
 
-    Attempts that failed because the endpoint was out of order, by the ``breaker``'s word, are not the call's own and
-    use none of them up; refusals for the rate and other failures are counted apart. An error that no waiting mends is
-    fatal, which ends the run, unless the breaker finds that it is this one prompt's: forbidden with a 403, say.
+    Attempts that failed because the endpoint was out of order, by the ``breaker``'s word, or because the worker that
+    made them died, are not the call's own and use none of them up; refusals for the rate and other failures are counted
+    apart. An error that no waiting mends is fatal, which ends the run, unless the breaker finds that it is this one
+    prompt's: forbidden with a 403, say.
     """
 
     def __init__(
@@ -78,6 +79,9 @@ class Retrying(Layer):
 
     async def _wait(self, error: CallFailed, attempts: _Attempts) -> float | None:
         """Seconds until the call is worth another attempt; None when it is not, with ``error.fatal`` settled."""
+        if isinstance(error, WorkerLost) and attempts.outages < _MOST_OUTAGES:
+            attempts.forgive(error)
+            return 0.0
         last = not attempts.worth_another(error)
         if self._breaker:
             if await self._breaker.at_fault(error, last=last):
