@@ -33,6 +33,7 @@ from typing import Any
 import yaml
 
 from benchmarks import peers
+from benchmarks.figures import Figure, figure
 
 HERE = Path(__file__).resolve().parent
 SEEDS = HERE.parent / "src" / "codeclm" / "bundled" / "seeds.jsonl"
@@ -138,6 +139,20 @@ def report(row: dict[str, Any]) -> str:
         f"wall/ideal {row['wall_over_ideal']:.2f} ({row['wall_range'][0]:.2f}-{row['wall_range'][1]:.2f}), "
         f"{row['calls_per_s']:.0f} calls/s, peak {row['peak_mb']:.0f} MB"
     )
+
+
+def figures(*, quick: bool) -> list[Figure]:
+    """This benchmark's part of the suite (figures.py)."""
+    made = [figure("import codeclm", "s", seconds(sys.executable, "-c", "import codeclm", times=3 if quick else 9))]
+    for in_flight, latency in SCENARIOS[:1] if quick else SCENARIOS:
+        row = measure(in_flight, latency, examples=150 if quick else 1500, repeats=2 if quick else 3)
+        where = f"{in_flight} at {1000 * latency:.0f} ms"
+        made += [
+            Figure(f"{where}: CPU", row["cpu_ms_per_call"], "ms/call", "lower", *row["cpu_range"]),
+            Figure(f"{where}: wall / ideal", row["wall_over_ideal"], "", "lower", *row["wall_range"]),
+            figure(f"{where}: peak memory", "MB", row["peak_mb"]),
+        ]
+    return made
 
 
 def main() -> None:
