@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import peers, simulated
+from benchmarks.figures import Figure, Missed, figure
 
 FAULTS = {
     "rate_429": 0.1, "rate_500": 0.05, "rate_hang": 0.01, "rate_malformed": 0.01, "rate_truncated": 0.02,
@@ -51,6 +52,39 @@ def measure(folder: Path, *, examples: int, seeds: Path, **options: Any) -> dict
     }
 
 
+def both(folder: Path, *, examples: int, seeds: Path) -> dict[str, Any]:
+    """The run without faults and the one with them, and for each of the files whether it is the same."""
+    rows = {
+        name: measure(folder / name, examples=examples, seeds=seeds, **options)
+        for name, options in (("calm", {}), ("chaos", FAULTS))
+    }
+    calm, chaos = (folder / name / "run" for name in rows)
+    return rows | {"same": {name: (calm / name).read_bytes() == (chaos / name).read_bytes() for name in FILES}}
+
+
+def whole(found: dict[str, Any], examples: int) -> bool:
+    """Whether nothing was lost, no byte changed and every fault was counted."""
+    chaos = found["chaos"]
+    kept = chaos["examples"] == examples and not chaos["failed"]
+    return bool(kept and all(found["same"].values()) and chaos["faults"] == chaos["counted"])
+
+
+def figures(*, quick: bool) -> list[Figure]:
+    """This benchmark's part of the suite (figures.py)."""
+    examples = 60 if quick else 500
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        found = both(Path(folder), examples=examples, seeds=simulated.SEEDS)
+    if not whole(found, examples):
+        raise Missed(f"faults changed the run: `python -m benchmarks.chaos --examples {examples}` shows how")
+    calm, chaos = found["calm"], found["chaos"]
+    return [
+        figure("without faults", "s", calm["seconds"]),
+        figure("with faults", "s", chaos["seconds"]),
+        figure("calls with faults / without", "", chaos["calls"] / calm["calls"]),
+        figure("answered calls made again", "calls", chaos["repeated"]),
+    ]
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="The same run with and without faults.")
@@ -58,31 +92,23 @@ def main() -> None:
     parser.add_argument("--seeds", type=Path, default=simulated.SEEDS)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     args = parser.parse_args()
-    figures: dict[str, Any] = {"machine": peers.machine(), "faults": FAULTS, "timeout_s": TIMEOUT_S}
-    print(figures["machine"])
+    on = peers.machine()
+    print(on)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        for name, options in (("calm", {}), ("chaos", FAULTS)):
-            row = measure(Path(folder) / name, examples=args.examples, seeds=args.seeds.resolve(), **options)
-            figures[name] = row
-            print(
-                f"{name:>5}: {row['seconds']:.0f} s, {row['examples']} examples, {row['failed']} failures, "
-                f"{row['calls']} calls of which {row['recorded']} recorded and {row['repeated']} repeated",
-                flush=True,
-            )
-        same = {
-            name: (Path(folder) / "calm" / "run" / name).read_bytes()
-            == (Path(folder) / "chaos" / "run" / name).read_bytes()
-            for name in FILES
-        }
-    figures["same"] = same
-    chaos = figures["chaos"]
-    for cause, count in chaos["faults"].items():
-        print(f"{cause:>12}: {count:>5} by the server's count, {chaos['counted'].get(cause, 0):>5} by ours")
-    print("the same bytes: " + ", ".join(f"{name} {'yes' if found else 'NO'}" for name, found in same.items()))
+        found = both(Path(folder), examples=args.examples, seeds=args.seeds.resolve())
+    for name in ("calm", "chaos"):
+        row = found[name]
+        print(
+            f"{name:>5}: {row['seconds']:.0f} s, {row['examples']} examples, {row['failed']} failures, "
+            f"{row['calls']} calls of which {row['recorded']} recorded and {row['repeated']} repeated"
+        )
+    for cause, count in found["chaos"]["faults"].items():
+        print(f"{cause:>12}: {count:>5} by the server's count, {found['chaos']['counted'].get(cause, 0):>5} by ours")
+    print("the same bytes: " + ", ".join(f"{name} {'yes' if same else 'NO'}" for name, same in found["same"].items()))
     if args.json:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
-    whole = chaos["examples"] == args.examples and not chaos["failed"]
-    sys.exit(not (whole and all(same.values()) and chaos["faults"] == chaos["counted"]))
+        measured = {"machine": on, "faults": FAULTS, "timeout_s": TIMEOUT_S, **found}
+        args.json.write_text(json.dumps(measured, indent=2) + "\n")
+    sys.exit(not whole(found, args.examples))
 
 
 if __name__ == "__main__":

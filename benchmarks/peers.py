@@ -1,6 +1,6 @@
 """Measures peer tools: N chat calls each, against the fixed-latency server of fixed_server.py on this machine.
 
-    python benchmarks/peers.py --calls 2000 --latency 0.05 --in-flight 64 256 [--only curator distilabel] [--json OUT]
+    python -m benchmarks.peers --calls 2000 --latency 0.05 --in-flight 64 256 [--only curator distilabel] [--json OUT]
 
 Each peer has its own environment under `build/peers`, made on first use with pip (the only step that needs a network)
 and used again. Every run is a fresh process with a fresh home, so nothing is replayed from a cache; it is kept to one
@@ -22,14 +22,11 @@ called with BASE_URL CALLS IN_FLIGHT and ends with 0 once it has that many answe
 """
 
 import argparse
-import datetime
 import http.client
 import json
 import os
-import platform
 import re
 import resource
-import shutil
 import signal
 import statistics
 import subprocess
@@ -39,50 +36,16 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figures import Figure, Unavailable, figure
+from benchmarks.machine import machine as machine  # where the other benchmarks look for it
+from benchmarks.peer_environments import CACHE, PEERS, Worker, is_built, make_environment
+
 HERE = Path(__file__).resolve().parent
-CACHE = HERE.parent / "build" / "peers"
 RUN_LIMIT_S = 600.0
-
-
-@dataclass(frozen=True)
-class Worker:
-    """A script to measure and the interpreter that runs it; `packages` are only reported."""
-
-    name: str
-    python: Path
-    script: Path
-    env: Mapping[str, str] = field(default_factory=dict)
-    packages: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Peer:
-    """A peer tool: what to install, what to run, and the settings of its environment variables.
-
-    Besides the tool, the packages that decide its figures are pinned, and what it needs but does not ask for.
-    """
-
-    requirements: tuple[str, ...]
-    script: Path
-    env: Mapping[str, str]
-
-
-PEERS = {
-    "curator": Peer(
-        ("bespokelabs-curator==0.1.31", "litellm==1.83.7", "aiohttp==3.13.5", "datasets==3.6.0"),
-        HERE / "peer_workers" / "curator_worker.py",
-        {"TELEMETRY_ENABLED": "false", "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
-    ),
-    "distilabel": Peer(
-        ("distilabel[openai]==1.5.3", "openai==3.52.0", "httpx2==2.16.2", "pydantic==2.14.3", "requests==2.34.2"),
-        HERE / "peer_workers" / "distilabel_worker.py",
-        {"DISTILABEL_LOG_LEVEL": "WARNING"},
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -132,31 +95,6 @@ def running_server(latency: float, cpu: int | None) -> Iterator[Server]:
             yield Server(process.pid, int(found[1]))
         finally:
             process.terminate()
-
-
-def make_environment(name: str, *, cache: Path = CACHE, python: str = sys.executable) -> Worker:
-    """The peer's worker in its own environment, built where it is not there or its pins have changed."""
-    peer, home = PEERS[name], cache / name
-    interpreter, marker = home / "bin" / "python", home / "requirements.txt"
-    wanted = "\n".join(peer.requirements) + "\n"
-    if not (marker.exists() and marker.read_text() == wanted):
-        print(f"{name}: building {home}", file=sys.stderr)
-        shutil.rmtree(home, ignore_errors=True)
-        subprocess.run([python, "-m", "venv", str(home)], check=True)
-        subprocess.run([str(interpreter), "-m", "pip", "install", "--quiet", *peer.requirements], check=True)
-        marker.write_text(wanted)
-    listing = subprocess.run(
-        [str(interpreter), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    installed = {item["name"].lower(): item["version"] for item in json.loads(listing.stdout)}
-    heavy = [package for package in installed if package == "torch" or package.startswith("nvidia-")]
-    if heavy:
-        raise RuntimeError(f"{name} brought {', '.join(heavy)}: its pins need another look")
-    pinned = [re.split(r"[=\[]", requirement)[0] for requirement in peer.requirements]
-    return Worker(name, interpreter, peer.script, peer.env, {package: installed[package] for package in pinned})
 
 
 def _environment(worker: Worker, home: str) -> dict[str, str]:
@@ -314,20 +252,6 @@ def measure_peers(
     return measure_workers(workers, calls=calls, latency=latency, in_flight=in_flight, repeats=repeats)
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were taken on."""
-    cpus = Path("/proc/cpuinfo")
-    found = re.search(r"^model name\s*:\s*(.+)$", cpus.read_text(), re.MULTILINE) if cpus.exists() else None
-    return {
-        "cpu": found[1] if found else platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        "load_average": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        "date": datetime.date.today().isoformat(),
-    }
-
-
 _COLUMNS = (
     ("in flight", "{in_flight}"),
     ("start s", "{start_s:.2f}"),
@@ -365,6 +289,23 @@ def table(rows: Sequence[Mapping[str, Any]], on: Mapping[str, Any]) -> str:
         row["tool"]: ", ".join(f"{name} {version}" for name, version in row["packages"].items()) for row in rows
     }
     return "\n".join([head, "", *lines, "", *(f"{tool}: {text}" for tool, text in packages.items() if text)])
+
+
+def figures(*, quick: bool) -> list[Figure]:
+    """This benchmark's part of the suite (figures.py), of the peers whose environments are built."""
+    built = [name for name in PEERS if is_built(name)]
+    if not built:
+        raise Unavailable("no peer is installed: `python -m benchmarks.peers` makes their environments (network)")
+    in_flight, repeats = ((64,), 1) if quick else ((64, 256), 5)
+    made = []
+    for row in measure_peers(built, calls=500 if quick else 2000, in_flight=in_flight, repeats=repeats):
+        where = f"{row['tool']}, {row['in_flight']} in flight"
+        made += [
+            figure(f"{where}: CPU", "ms/call", row["cpu_ms_per_call"]),
+            figure(f"{where}: wall / ideal", "", row["wall_over_ideal"]),
+            figure(f"{where}: peak memory", "MB", row["peak_mb"]),
+        ]
+    return made
 
 
 def main() -> None:
