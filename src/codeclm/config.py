@@ -149,9 +149,23 @@ class EvaluationConfig(Section):
 
 
 class EngineConfig(Section):
-    """What runs the slots."""
+    """What runs the slots. All but `name` is for Ray's workers."""
 
-    name: Literal["local"] = Field("local", description="`local`: this process, asynchronously.")
+    name: Literal["local", "ray"] = Field(
+        "local", description="`local`: this process, asynchronously; `ray`: workers on a Ray cluster (codeclm[ray])."
+    )
+    address: str = Field(
+        "local",
+        description="Of the Ray cluster: `auto` for the one this machine is part of, or HOST:PORT; `local` starts one "
+        "here and ends it with the run.",
+    )
+    workers: int = Field(2, ge=1, le=1000, description="How many workers, spread over the cluster's nodes.")
+    cpus_per_worker: float = Field(1, ge=0, le=1000, description="CPUs that Ray sets aside for a worker.")
+    gpus_per_worker: float = Field(0, ge=0, le=100, description="GPUs that Ray sets aside for a worker.")
+    serve: Literal["here", "workers"] = Field(
+        "here",
+        description="Where the servers of models with `serve` run: in one place, here, or one with each worker.",
+    )
 
 
 class BudgetConfig(Section):

@@ -28,7 +28,8 @@ from codeclm.dataset.card import dataset_card
 from codeclm.dataset.export import write_parquet
 from codeclm.dataset.seeds import read_metadata, read_seeds
 from codeclm.dataset.test_sets import read_test_sets
-from codeclm.engines.local import map_ordered
+from codeclm.engines.engine import Engine
+from codeclm.engines.local import Local, map_ordered
 from codeclm.enough import fruitless, short_draw, slots_at_once, wanted_slots
 from codeclm.errors import BudgetReached, CodecLMError, ConfigError, JournalError, OutputError, RunFailed, Stopped
 from codeclm.journal import Journal, endpoint_key
@@ -45,7 +46,8 @@ from codeclm.pool import Known, Pool, encode_seeds, mix, seeds_as_pool
 from codeclm.prices import Price, dearer, price_of, why_no_price
 from codeclm.progress import Progress
 from codeclm.prompts.own_templates import templates_in
-from codeclm.records import Metadata, Outcome, Seed, SlotResult
+from codeclm.records import Metadata, Outcome, Seed, Slot, SlotResult
+from codeclm.remote.slots import RemoteSlots, workers
 from codeclm.selection import Selection, check_selection
 
 _NOTE_EVERY = 5.0  # seconds between two manifests of a running run
@@ -202,11 +204,12 @@ class _Run:
         """Everything between opening the journal and closing it. What there is gets written, whatever the end."""
         with Output(self.folder) as output:
             try:
-                connecting = connected(
-                    self.config, journal=self.journal, stop=stop, calls=self.progress.calls, budget=self.budget
-                )
-                async with connecting as models:
-                    await self._generate(models, await self._pool(models, output), output, stop)
+                config, calls = self.config, self.progress.calls
+                connecting = connected(config, journal=self.journal, stop=stop, calls=calls, budget=self.budget)
+                asked_for = workers(config, self.inputs.general, calls=calls, stop=stop)
+                async with asked_for as elsewhere, connecting as models:
+                    pool = await self._pool(models, output)
+                    await self._generate(self._engine(models, elsewhere), pool, output, stop)
             except (CodecLMError, asyncio.CancelledError):
                 # An earlier, longer run may have left more examples than this one came to.
                 whole = self.progress.phase != "connect" and not self.progress.gathering
@@ -215,6 +218,14 @@ class _Run:
                         self._publish(output, "stopped")
                 raise
             self._publish(output, "complete")
+
+    def _engine(self, models: Models, elsewhere: RemoteSlots | None) -> Engine[Slot, SlotResult]:
+        """What runs the slots: the workers, or this process where there are none."""
+        if elsewhere:
+            elsewhere.ask(models)
+            return elsewhere
+        method = Method(self.parts, self.config.method, self.config.seed, self.inputs.general)
+        return Local(partial(run_slot, models=models, method=method))
 
     async def _pool(self, models: Models, output: Output) -> Pool:
         if self.parts.starts_from == "general seeds":
@@ -258,7 +269,7 @@ class _Run:
             self._add_failure(outcome, output)
         return pool
 
-    async def _generate(self, models: Models, pool: Pool, output: Output, stop: StopSwitch) -> None:
+    async def _generate(self, engine: Engine[Slot, SlotResult], pool: Pool, output: Output, stop: StopSwitch) -> None:
         """Go through slots until there is enough, and select; what ends this early still selects from what there is."""
         self.progress.phase = "generate"
         self.progress.calls.retrying_failed = self.retry_failed
@@ -269,7 +280,7 @@ class _Run:
                 self.progress.gather(selection.goal)
             selection.know(self.inputs.seeds)
             try:
-                await self._go_through(pool, models, selection, output, stop)
+                await self._go_through(engine, pool, selection, output, stop)
             except (CodecLMError, asyncio.CancelledError):
                 with suppress(OutputError):  # what went wrong first is what to tell
                     self._select(selection, output)
@@ -279,11 +290,10 @@ class _Run:
             raise RunFailed(short_draw(self.progress))
 
     async def _go_through(
-        self, pool: Pool, models: Models, selection: Selection, output: Output, stop: StopSwitch
+        self, engine: Engine[Slot, SlotResult], pool: Pool, selection: Selection, output: Output, stop: StopSwitch
     ) -> None:
         config, progress = self.config, self.progress
         slot = pool.slots(config.seed, skip=config.skip_slots)
-        method = Method(self.parts, config.method, config.seed, self.inputs.general)
         begun = 0
 
         async def work(index: int) -> SlotResult | None:
@@ -292,7 +302,7 @@ class _Run:
             begun = index + 1
             turn.set(index)
             try:
-                return await run_slot(slot(index), models=models, method=method)
+                return await engine.run(slot(index))
             except CodecLMError as error:
                 stop.press(error)
                 return None

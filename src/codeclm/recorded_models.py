@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 
 from codeclm.clients.protocol import Models
+from codeclm.clients.protocol import models_of as models_of_run
 from codeclm.config import RunConfig
 from codeclm.config_models import ModelConfig
 from codeclm.errors import CallFailed
@@ -142,10 +143,4 @@ def models_of(config: RunConfig, templates: Templates, recording: Recording) -> 
     """A run's models as they were asked; the judge is one of its own here, also where the strong model judges."""
     by_role = {"judge": config.models.judging} | config.models.named
     clients = {role: _Recorded(model, role, templates, recording) for role, model in by_role.items()}
-    return Models(
-        clients["strong"],
-        clients["target"],
-        clients["judge"],
-        ensemble={name: clients[f"ensemble.{name}"] for name in config.models.ensemble},
-        jury={name: clients[f"jury.{name}"] for name in config.models.jury},
-    )
+    return models_of_run(config.models, clients)

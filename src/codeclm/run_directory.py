@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from codeclm import journal_file, worker
 from codeclm.bounded_lines import LONGEST, lines_in
-from codeclm.config import RunConfig
+from codeclm.config import EngineConfig, RunConfig
 from codeclm.config_files import differences, dump, load
 from codeclm.config_models import ModelConfig, ServeConfig
 from codeclm.config_training import TrainingConfig
@@ -54,7 +54,7 @@ _GLANCE = 0.2  # seconds: who only looks whether a directory is held holds it fo
 FREE_KEYS = frozenset(
     {
         "size", "run_dir", "seeds", "metadata", "general_seeds", "test_sets", "prompts", "journal",
-        "engine.name",
+        *(f"engine.{name}" for name in EngineConfig.model_fields),
         "method.patience", "models.*.max_in_flight",
         "models.*.timeout", "models.*.retries", "models.*.api_key_env", "models.*.requests_per_minute",
         "models.*.tokens_per_minute", "models.*.batch", "models.*.price", "models.*.price.input",

@@ -13,6 +13,7 @@ from codeclm.records import Completion
 
 if TYPE_CHECKING:
     from codeclm.clients.breaker import Breaker
+    from codeclm.clients.elsewhere import Places
     from codeclm.clients.limited import Gate
     from codeclm.clients.served import OwnServer
 
@@ -42,6 +43,7 @@ class Calls:
     ``under_way`` are the calls not yet filed in the journal, by their key there. ``capacity`` tells how many calls the
     endpoints together take at once now. ``parked`` are those of them that wait in or for one of the ``batches``, which
     are here by our own names for them. ``servers`` are those that the run starts itself.
+    ``workers`` send the requests of the work that they do, where the run's engine has any.
     """
 
     made: int = 0
@@ -60,6 +62,7 @@ class Calls:
     parked: int = 0
     batches: dict[str, BatchUnderWay] = field(default_factory=dict)
     servers: list[OwnServer] = field(default_factory=list)
+    workers: Places | None = None
 
     @property
     def all_parked(self) -> bool:

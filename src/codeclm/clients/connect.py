@@ -25,7 +25,7 @@ from codeclm.clients.breaker import Breaker, Breaking
 from codeclm.clients.budget import Budget, Budgeted
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.concurrency import Concurrency
-from codeclm.clients.elsewhere import Elsewhere, Places
+from codeclm.clients.elsewhere import Elsewhere
 from codeclm.clients.embedding import probe as embedding_probe
 from codeclm.clients.faults import Faults
 from codeclm.clients.http import HttpClient, ResponseFormat, Traits
@@ -54,7 +54,7 @@ _BATCH_CAPACITY = 10_000
 
 @dataclass(frozen=True)
 class Connections:
-    """What all clients of a run share. Where it has ``workers``, they send the requests that their work asks for."""
+    """What all clients of a run share."""
 
     session: aiohttp.ClientSession
     journal: Journal
@@ -62,7 +62,6 @@ class Connections:
     calls: Calls
     budget: Budget
     templates: Templates = BUILT_IN
-    workers: Places | None = None
     gates: dict[tuple[str, str], Gate] = field(default_factory=dict)
     breakers: dict[tuple[str, ...], Breaker] = field(default_factory=dict)
     queues: dict[bytes, BatchQueue] = field(default_factory=dict)
@@ -124,9 +123,9 @@ class Connections:
         model = http.config.model
         faults = Faults(model, self.calls, self.budget.ledger)
         sending: Client = http
-        if self.workers and not http.server:
+        if self.calls.workers and not http.server:
             only_there = http.config.serve is not None
-            sending = Elsewhere(http, places=self.workers, only_there=only_there, stop=self.stop)
+            sending = Elsewhere(http, places=self.calls.workers, only_there=only_there, stop=self.stop)
         account = self.budget.ledger.account(key, model)
         budgeted = Budgeted(sending, http=http, budget=self.budget, account=account)
         asking = Served(budgeted, server=http.server, stop=self.stop) if http.server else budgeted
@@ -146,8 +145,8 @@ class Connections:
     def _limits(self, http: HttpClient) -> ModelConfig:
         """A model's limits; each of the workers' own servers takes as many calls at once as one would."""
         config = http.config
-        if self.workers and config.serve and not http.server:
-            return config.model_copy(update={"max_in_flight": self.workers.wanted * config.max_in_flight})
+        if self.calls.workers and config.serve and not http.server:
+            return config.model_copy(update={"max_in_flight": self.calls.workers.wanted * config.max_in_flight})
         return config
 
     def _breaker(self, http: HttpClient, client: Client, faults: Faults) -> Breaker:

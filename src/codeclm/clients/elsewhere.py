@@ -44,19 +44,33 @@ class Place(Protocol):
     def works(self) -> bool:
         """Whether it is there now."""
 
-    async def send(self, what: Send) -> Sent:
+    async def ask(self, question: Send) -> Sent:
         """Have it sent. Raises WorkerLost where the process dies meanwhile, and what no waiting mends."""
 
 
 class Places(Protocol):
-    """The processes that a run has."""
+    """The processes that a run has: how many there are to be and are ``working``, on how many ``nodes``.
+
+    ``lost`` counts those that died; ``dashboard`` is where their cluster shows itself, if it does.
+    """
+
+    lost: int
+    dashboard: str
 
     @property
     def wanted(self) -> int:
         """How many there are to be."""
 
+    @property
+    def working(self) -> int:
+        """How many there are."""
+
+    @property
+    def nodes(self) -> int:
+        """On how many nodes of the cluster they are."""
+
     async def any(self) -> Place:
-        """One that works, once there is one."""
+        """The least busy that works, once there is one. Raises what makes going on useless."""
 
 
 place: ContextVar[Place | None] = ContextVar("place", default=None)
@@ -85,7 +99,7 @@ class Elsewhere(Layer):
                 return await http.complete(request)
             here = await self._places.any()
         try:
-            sent = await here.send(Send(http.name, http.traits, request))
+            sent = await here.ask(Send(http.name, http.traits, request))
         except CallFailed:
             raise
         except CodecLMError as error:

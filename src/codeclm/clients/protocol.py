@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from codeclm.config_models import ModelsConfig
 from codeclm.prompts.templates import Templates
 from codeclm.records import Completion, ReplyForm, Request
 
@@ -78,3 +79,14 @@ class Models:
     judge: Client
     ensemble: Mapping[str, Client] = field(default_factory=dict)
     jury: Mapping[str, Client] = field(default_factory=dict)
+
+
+def models_of(config: ModelsConfig, by_name: Mapping[str, Client]) -> Models:
+    """A run's models, each of the clients in its place; the strong one judges where no other does."""
+    return Models(
+        by_name["strong"],
+        by_name["target"],
+        by_name.get("judge", by_name["strong"]),
+        ensemble={name: by_name[f"ensemble.{name}"] for name in config.ensemble},
+        jury={name: by_name[f"jury.{name}"] for name in config.jury},
+    )

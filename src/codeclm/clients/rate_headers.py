@@ -56,6 +56,16 @@ def allowances(headers: Mapping[str, str]) -> dict[Kind, Allowance]:
     return found
 
 
+def speaking_of_limits(headers: Mapping[str, str]) -> dict[str, str]:
+    """Those headers that allowances are read from, by names in small letters; none where no limit is told."""
+    names = [name for name in headers if "ratelimit" in name.lower()]
+    return (
+        {name.lower(): headers[name] for name in (*names, *(n for n in headers if n.lower() == "date"))}
+        if names
+        else {}
+    )
+
+
 def _allowance(limit_text: str, remaining_text: str, reset: float | None) -> Allowance | None:
     limit, remaining = _number(limit_text), _number(remaining_text)
     if limit is None or remaining is None or not 0 <= remaining <= limit or not 0 < limit <= _MOST:

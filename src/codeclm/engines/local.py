@@ -1,16 +1,29 @@
-"""The local engine: this process, asynchronously, a bounded window of items at a time."""
+"""The local engine: this process, asynchronously. And how any engine's work is mapped over items, in their order."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 AHEAD = 8
 """Windows that may be begun beyond the first item missing, so that one that takes long does not hold up the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Local(Generic[Item, T]):
+    """The engine that does ``work`` here."""
+
+    work: Callable[[Item], Awaitable[T]]
+
+    async def run(self, item: Item) -> T:
+        """The item's result."""
+        return await self.work(item)
 
 
 async def map_ordered(

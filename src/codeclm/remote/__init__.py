@@ -1,0 +1,1 @@
+"""A run's slots on the workers of a cluster: both sides, and what they ask each other."""

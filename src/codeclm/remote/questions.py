@@ -1,0 +1,46 @@
+"""What a run and its workers ask each other, beside requests to be sent (clients/elsewhere.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from codeclm.config import RunConfig
+from codeclm.prompts.templates import Templates
+from codeclm.records import ReplyForm, Request, Seed, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a worker is opened with. ``serves`` are the models it has a server of its own for."""
+
+    config: RunConfig
+    templates: Templates
+    general: tuple[Seed, ...]
+    serves: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSlot:
+    """The run asks for a slot's result. ``forms`` are the reply forms to ask the models for, by name."""
+
+    slot: Slot
+    forms: Mapping[str, ReplyForm]
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """A worker asks for a model's completion, for the work of the number ``turn``."""
+
+    model: str
+    turn: int
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class AskAnew:
+    """A worker asks whether a question whose replies were of no use is asked anew (Client.again)."""
+
+    model: str
+    failed: Request
+    anew: Request
