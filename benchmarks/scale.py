@@ -8,8 +8,8 @@ from nothing in a process of its own. Others follow, each a process too: the rep
 run run again, which finds nothing to do. Seeds are a 50th of the size, the pool a 10th of it.
 
 A stage's CPU is the user and system time of the process while it lasts; ms/ex and B/ex are by examples made. Disk of
-`generate` is what the run directory grew by; its temporary files are gone by then. What a run says as it goes is kept in
-FOLDER/progress.jsonl: compare its beginning with its end to see whether an example becomes dearer.
+`generate` is what the run directory grew by; its temporary files are gone by then. What a run says as it goes is kept
+in FOLDER/progress.jsonl: compare its beginning with its end to see whether an example becomes dearer.
 """
 
 from __future__ import annotations
@@ -135,16 +135,16 @@ def _disk(folder: Path) -> int:
 
 @contextmanager
 def timed_within(within: dict[str, float]) -> Iterator[None]:
-    """Add up the seconds spent in the functions of ``_WITHIN`` meanwhile."""
+    """Add up the CPU seconds spent in the functions of ``_WITHIN`` meanwhile."""
     from importlib import import_module
 
     def timed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         def call(*args: Any, **named: Any) -> Any:
-            begun = time.perf_counter()
+            begun = time.thread_time()
             try:
                 return function(*args, **named)
             finally:
-                within[name] = within.get(name, 0.0) + time.perf_counter() - begun
+                within[name] = within.get(name, 0.0) + time.thread_time() - begun
 
         return call
 
@@ -168,7 +168,7 @@ def run_here(config: Path) -> None:
     from codeclm.clients import connect
     from codeclm.generate import generate
 
-    connect.HttpClient = instant_models.InstantClient  # type: ignore[misc]
+    setattr(connect, "HttpClient", instant_models.InstantClient)  # noqa: B010 - not a name the module exports
     begun = time.perf_counter()
     with Watch(config.parent) as watch, timed_within(watch.within):
         result = asyncio.run(generate(load(config), watch=watch.watch))
@@ -211,7 +211,7 @@ def measure(folder: Path, examples: int, *, method: str, iterations: int, audit:
     config = write_config(folder, examples, method=method, iterations=iterations)
     run = folder / "run"
     took, printed = process("-m", "benchmarks.scale", "--one", str(config))
-    seen = json.loads(printed.splitlines()[-1])
+    seen: dict[str, Any] = json.loads(printed.splitlines()[-1])
     after: dict[str, dict[str, float]] = {}
 
     def then(name: str, *command: str, makes: Path | None = None) -> None:
@@ -241,11 +241,11 @@ def table(seen: dict[str, Any]) -> str:
         f"peak {seen['took']['peak_mb']:.0f} MB",
         f"{'stage':<24}{'CPU s':>9}{'wall s':>9}{'CPU ms/ex':>11}{'peak MB':>9}",
     ]
-    within = {name: {"wall_s": seconds} for name, seconds in seen["within"].items()}
+    within = {name: {"cpu_s": seconds} for name, seconds in seen["within"].items()}
     for name, row in {**seen["stages"], **within, **seen["after"]}.items():
-        cpu = row.get("cpu_s", row["wall_s"])
+        wall = f"{row['wall_s']:>9.1f}" if "wall_s" in row else " " * 9
         peak = f"{row['peak_mb']:>9.0f}" if "peak_mb" in row else ""
-        lines.append(f"{name:<24}{cpu:>9.1f}{row['wall_s']:>9.1f}{1000 * cpu / made:>11.4f}{peak}")
+        lines.append(f"{name:<24}{row['cpu_s']:>9.1f}{wall}{1000 * row['cpu_s'] / made:>11.4f}{peak}")
     sizes = ", ".join(f"{name} {size / made:,.0f}" for name, size in seen["files"].items() if size > made)
     return "\n".join([*lines, f"bytes per example: {sizes}"])
 

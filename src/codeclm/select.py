@@ -2,8 +2,10 @@
 
 A kept instruction is dropped when it equals, or nearly equals, a seed or an example before it. Equal means the same
 words in the same order, whatever the case and punctuation. Near means an estimated Jaccard similarity of word 3-grams
-of at least ``near_duplicates``, by MinHash (Broder, 1997). What has been seen lives in a temporary SQLite file, so
-memory stays flat. Outcomes must come in slot order: that, and nothing else, decides which of two duplicates stays.
+of at least ``near_duplicates``, by MinHash (Broder, 1997). What has been seen lives in temporary files, the sketches in
+an SQLite one that only grows at its end and the index of their bands in bands.py, so memory stays bounded and a text
+costs the same however many came before it. Outcomes must come in slot order: that, and nothing else, decides which of
+two duplicates stays.
 """
 
 from __future__ import annotations
@@ -11,16 +13,19 @@ from __future__ import annotations
 import hashlib
 import math
 import sqlite3
+import struct
+import sys
 import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Self
+from typing import Literal, Self
 
 from rensa import RMinHash  # type: ignore[attr-defined]  # it has no stubs
 
+from codeclm.bands import Bands
 from codeclm.errors import OutputError
 from codeclm.overlap import TestItems
 from codeclm.records import Iteration, Outcome, Seed
@@ -28,13 +33,17 @@ from codeclm.text_measures import words
 
 _HASHES = 128
 _SHINGLE = 3
-_FROM_ONE_BAND = 500  # texts looked at; a band that more share is boilerplate and says little
+_FROM_ONE_BAND = 500  # texts kept; a band that more share is boilerplate and says little
+_64_BITS = 2**64 - 1
+_PURPOSE = "finding duplicates"
+_ROW = {what: f"SELECT {what}, id FROM texts WHERE number = ?" for what in ("exact", "hashes")}  # noqa: S608
 
 
 class Selector:
     """Remembers the seeds and examples seen and turns away what repeats them. A context manager.
 
-    ``size`` is how many are selected at most; ``quota`` how many of one use case (whatever its case), if there is one.
+    ``size`` is how many are selected at most (``sys.maxsize``: nobody knows); ``quota`` how many of one use case
+    (whatever its case), if there is one.
     A pair that overlaps one of the ``test_items`` (codeclm.overlap) is turned away as a duplicate of it.
     """
 
@@ -48,9 +57,12 @@ class Selector:
         self._by_use_case: Counter[str] = Counter()
         self._near = near_duplicates
         self._rows, self._shared = _banding(near_duplicates)
+        each = _HASHES // self._rows if near_duplicates < 1 else 0
+        with temporary_file(_PURPOSE):
+            self._bands = Bands(0 if size == sys.maxsize else size * (each + 1))
         self._db = sqlite3.connect("", isolation_level=None)
-        self._db.execute("CREATE TABLE texts (exact BLOB PRIMARY KEY, id TEXT, hashes BLOB)")
-        self._db.execute("CREATE TABLE bands (band BLOB, text INTEGER, PRIMARY KEY (band, text)) WITHOUT ROWID")
+        self._db.execute("PRAGMA journal_mode = OFF")
+        self._db.execute("CREATE TABLE texts (number INTEGER PRIMARY KEY, exact BLOB, id TEXT, hashes BLOB)")
         self._db.execute("BEGIN")  # never committed: the file goes with the connection
 
     def __enter__(self) -> Self:
@@ -58,6 +70,7 @@ class Selector:
 
     def __exit__(self, *_: object) -> None:
         self._db.close()
+        self._bands.close()
 
     def know(self, seeds: Iterable[Seed]) -> None:
         """Count the seeds as seen."""
@@ -93,49 +106,61 @@ class Selector:
 
     def repeats(self, name: str, text: str) -> str:
         """Which text seen before this one repeats, and how nearly; empty, and it counts as seen, where it is new."""
-        with temporary_file("finding duplicates"):
+        with temporary_file(_PURPOSE):
             return self._seen(name, text)
 
     def _seen(self, name: str, text: str) -> str:
         said = words(text) or [text]
-        exact = hashlib.blake2b(" ".join(said).encode("utf-8", "replace"), digest_size=16)
-        found = self._db.execute("SELECT id FROM texts WHERE exact = ?", (exact.digest(),)).fetchone()
-        if found:
-            return f"equal to {found[0]}"
+        exact = hashlib.blake2b(" ".join(said).encode("utf-8", "replace"), digest_size=16).digest()
+        key = int.from_bytes(exact[:8], "big")
+        for number in self._bands.find(key):
+            (known, equal) = self._row(number, "exact")
+            if known == exact:
+                return f"equal to {equal}"
         hashes = _min_hashes(said)
-        bands = list(self._bands(hashes)) if self._near < 1 else []
-        near = self._nearest(hashes, bands)
-        if near:
+        bands = list(self._keys(hashes)) if self._near < 1 else []
+        shared: Counter[int] = Counter()
+        fresh = [key]
+        for band in bands:
+            found = self._bands.find(band)
+            shared.update(found)
+            if len(found) < _FROM_ONE_BAND:
+                fresh.append(band)
+        if near := self._nearest(hashes, shared):
             return near
-        inserted = self._db.execute("INSERT INTO texts VALUES (?, ?, ?)", (exact.digest(), name, hashes.tobytes()))
-        self._db.executemany("INSERT INTO bands VALUES (?, ?)", ((band, inserted.lastrowid) for band in bands))
+        inserted = self._db.execute(
+            "INSERT INTO texts (exact, id, hashes) VALUES (?, ?, ?)", (exact, name, hashes.tobytes())
+        )
+        for band in fresh:
+            self._bands.add(band, inserted.lastrowid or 0)
         return ""
 
-    def _nearest(self, hashes: array[int], bands: list[bytes]) -> str:
-        """The earliest text seen that is near, and how near; empty when none is."""
-        shared: Counter[int] = Counter()
-        for band in bands:
-            found = self._db.execute("SELECT text FROM bands WHERE band = ? LIMIT ?", (band, _FROM_ONE_BAND))
-            shared.update(text for (text,) in found)
+    def _nearest(self, hashes: array[int], shared: Counter[int]) -> str:
+        """The earliest text that is near, of those that share bands, and how near; empty when none is."""
         for candidate in sorted(text for text, count in shared.items() if count >= self._shared):
-            row = self._db.execute("SELECT id, hashes FROM texts WHERE rowid = ?", (candidate,))
-            name, stored = row.fetchone()
+            stored, name = self._row(candidate, "hashes")
             alike = sum(map(int.__eq__, hashes, array("I", stored))) / _HASHES
             if alike >= self._near:
                 return f"{alike:.2f} similar to {name}"
         return ""
 
-    def _bands(self, hashes: array[int]) -> Iterator[bytes]:
-        for start in range(0, _HASHES, self._rows):
-            yield bytes([start]) + hashes[start : start + self._rows].tobytes()
+    def _row(self, number: int, what: Literal["exact", "hashes"]) -> tuple[bytes, str]:
+        """A text's digest or sketch, and its name."""
+        found: tuple[bytes, str] = self._db.execute(_ROW[what], (number,)).fetchone()
+        return found
+
+    def _keys(self, hashes: array[int]) -> Iterator[int]:
+        """A key for each band. Hashes of numbers are the same in every process, unlike those of texts."""
+        for number, band in enumerate(struct.iter_unpack(f"{self._rows}I", hashes)):
+            yield hash((number, band)) & _64_BITS
 
 
 @contextmanager
 def temporary_file(purpose: str) -> Iterator[None]:
-    """Raises OutputError where SQLite can't write the temporary file that serves a purpose."""
+    """Raises OutputError where the temporary file that serves a purpose can't be written."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise OutputError(
             f"the temporary file for {purpose} can't be written ({error}). Make room in "
             f"{tempfile.gettempdir()}, or set SQLITE_TMPDIR to a folder with more, and run again."
