@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -94,6 +95,25 @@ async def test_no_entry_of_a_seed_is_dropped_for_a_small_pool(size: int) -> None
     pool = await mix(known, strong=strong, settings=settings(pool=size), seed=0)
     assert pool.entries == known.entries()
     assert not strong.requests
+
+
+async def test_no_more_pairs_are_asked_about_at_once_than_the_window() -> None:
+    class Slow(WorldClient):
+        asking = most = 0
+
+        async def complete(self, request: Request) -> Completion:
+            self.asking += 1
+            self.most = max(self.most, self.asking)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            self.asking -= 1
+            return await super().complete(request)
+
+    known, _ = await encoded(SEEDS, WorldClient())
+    slow = Slow()
+    pool = await mix(known, strong=slow, settings=settings(pool=400), seed=0, window=16)
+    assert slow.most == 16
+    assert pool == await mix(known, strong=WorldClient(), settings=settings(pool=400), seed=0)
 
 
 async def test_mixing_ends_where_there_are_no_more_pairs() -> None:

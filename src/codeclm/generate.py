@@ -256,7 +256,8 @@ class _Run:
                 f"{self.folder / run_directory.FAILURES}. Can {self.config.models.strong.model} follow instructions?"
             )
         self.progress.phase = "mix"
-        pool = await mix(known, strong=models.strong, settings=self.config.method, seed=self.config.seed)
+        window = 2 * self.config.models.strong.max_in_flight
+        pool = await mix(known, strong=models.strong, settings=self.config.method, seed=self.config.seed, window=window)
         self.progress.entries = len(pool.entries)
         self.progress.mixed_entries = pool.mixed
         self.progress.turned_away = len(pool.turned_away)

@@ -13,7 +13,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import islice
 
-from codeclm.clients.ask import together
 from codeclm.clients.protocol import Client
 from codeclm.config import MethodConfig
 from codeclm.engines.local import map_ordered
@@ -91,8 +90,11 @@ async def encode_seeds(
             yield result
 
 
-async def mix(known: Known, *, strong: Client, settings: MethodConfig, seed: int) -> Pool:
-    """The pool: what is known, and reasonable new pairs until it has ``pool`` entries or no more are to be found."""
+async def mix(known: Known, *, strong: Client, settings: MethodConfig, seed: int, window: int = 100) -> Pool:
+    """The pool: what is known, and reasonable new pairs until it has ``pool`` entries or no more are to be found.
+
+    ``window`` is how many pairs are asked about at once: a pool may want many thousands.
+    """
     entries = list(_thinned(known.entries(), settings.metadata_share, seed))
     read = len(entries)
     failures: list[Outcome] = []
@@ -106,7 +108,7 @@ async def mix(known: Known, *, strong: Client, settings: MethodConfig, seed: int
         wave = list(islice(proposals, settings.pool - len(entries)))
         if not wave:
             break
-        verdicts = await together(*(_verdict(pair, strong=strong) for pair in wave))
+        verdicts = await _verdicts(wave, strong=strong, window=window)
         for pair, verdict in zip(wave, verdicts, strict=True):
             if verdict is True:
                 number = len(known.metadata) + len(entries) - read
@@ -131,6 +133,14 @@ def _thinned(entries: Sequence[Entry], share: float, seed: int) -> Sequence[Entr
     count = max(1, round(share * len(entries)))
     drawn = {entry.id for entry in sorted(entries, key=lambda entry: drawn_place(entry.name, seed))[:count]}
     return [entry for entry in entries if entry.id in drawn]
+
+
+async def _verdicts(pairs: Sequence[Metadata], *, strong: Client, window: int) -> list[bool | Failure]:
+    async def work(number: int) -> bool | Failure:
+        return await _verdict(pairs[number], strong=strong)
+
+    async with aclosing(map_ordered(work, goal=lambda: len(pairs), window=lambda: window)) as results:
+        return [verdict async for verdict in results]
 
 
 async def _verdict(pair: Metadata, *, strong: Client) -> bool | Failure:
