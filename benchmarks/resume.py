@@ -67,7 +67,7 @@ def kills(*, examples: int, at: int, in_flight: int, repeats: int) -> Iterator[d
 
 def figures(*, quick: bool) -> list[Figure]:
     """This benchmark's part of the suite (figures.py)."""
-    size = {"examples": 20, "at": 300, "repeats": 2} if quick else {"examples": 65, "at": 1000, "repeats": 5}
+    size = {"examples": 20, "at": 300, "repeats": 1} if quick else {"examples": 65, "at": 1000, "repeats": 5}
     rows = list(kills(in_flight=IN_FLIGHT, **size))
     if not all(row["same"] and row["made_again"] <= IN_FLIGHT for row in rows):
         raise Missed("a kill cost more than what was in flight: `python -m benchmarks.resume` shows what")
