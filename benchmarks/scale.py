@@ -31,6 +31,7 @@ from typing import Any
 import yaml
 
 from benchmarks import instant_models, peers
+from benchmarks.figures import Figure, figure
 from codeclm.config_files import load
 from codeclm.progress import Progress
 
@@ -248,6 +249,22 @@ def table(seen: dict[str, Any]) -> str:
         lines.append(f"{name:<24}{row['cpu_s']:>9.1f}{wall}{1000 * row['cpu_s'] / made:>11.4f}{peak}")
     sizes = ", ".join(f"{name} {size / made:,.0f}" for name, size in seen["files"].items() if size > made)
     return "\n".join([*lines, f"bytes per example: {sizes}"])
+
+
+def figures(*, quick: bool) -> list[Figure]:
+    """This benchmark's part of the suite (figures.py). Growth is of the stage `generate`, without the start."""
+    made, generating = [], []
+    for size in (1_000, 4_000) if quick else (10_000, 100_000):
+        with tempfile.TemporaryDirectory(prefix="scale-") as folder:
+            seen = measure(Path(folder) / "run", size, method=METHOD, iterations=ITERATIONS, audit=not quick)
+        generating.append(seen["stages"]["generate"]["cpu_s"] / seen["examples"])
+        made += [
+            figure(f"{size:,} examples: CPU", "ms/example", 1000 * seen["took"]["cpu_s"] / seen["examples"]),
+            figure(f"{size:,} examples: disk", "B/example", sum(seen["files"].values()) / seen["examples"]),
+            figure(f"{size:,} examples: peak memory", "MB", seen["took"]["peak_mb"]),
+            figure(f"{size:,} examples: run again", "s", seen["after"]["resume"]["wall_s"]),
+        ]
+    return [*made, figure("CPU per example, large / small", "", generating[1] / generating[0])]
 
 
 def main() -> None:
