@@ -32,6 +32,7 @@ from codeclm.engines.engine import Engine
 from codeclm.engines.local import Local, map_ordered
 from codeclm.enough import fruitless, short_draw, slots_at_once, wanted_slots
 from codeclm.errors import BudgetReached, CodecLMError, ConfigError, JournalError, OutputError, RunFailed, Stopped
+from codeclm.finished import digests, nothing_to_do
 from codeclm.journal import Journal, endpoint_key
 from codeclm.journal_check import open_journal
 from codeclm.ledger import Ledger
@@ -106,6 +107,9 @@ async def generate(
         progress.calls.retrying_failed = retry_failed and not earlier
         parts = parts_of(config.method)
         run = _Run(config, inputs, progress, journal, budget, folder, enough, retry_failed, parts)
+        if again and not retry_failed and run.is_finished(earlier):
+            progress.end_as(earlier)
+            return RunResult(folder, earlier)
         switch = stop or StopSwitch()
         async with served(config.metrics_port, progress, journal):
             with told(folder, progress, stopping=lambda: switch.pressed):
@@ -172,6 +176,11 @@ class _Run:
     retry_failed: bool
     parts: Parts
     noted: list[float] = field(default_factory=list)
+
+    def is_finished(self, earlier: dict[str, Any]) -> bool:
+        """Whether the run that left this manifest did all there is to do."""
+        now = self._manifest("complete")
+        return nothing_to_do(self.folder, earlier, now, method=self.config.method, journal=self.journal)
 
     async def to_the_end(self, stop: StopSwitch) -> dict[str, Any]:
         """Work until the run is complete and return its manifest; whatever ends it before that is noted in it too."""
@@ -367,6 +376,8 @@ class _Run:
         """Write the manifest."""
         self.noted[:] = [time.monotonic()]
         manifest = self._manifest(state) | {"error": error}
+        if state == "complete":
+            manifest["files"] = digests(self.folder)
         run_directory.write_manifest(self.folder, manifest)
         return manifest
 

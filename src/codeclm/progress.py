@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from codeclm.clients.budget import Budget
 from codeclm.clients.calls import Calls
 from codeclm.records import Outcome, SlotResult
 
 Phase = Literal["connect", "encode", "mix", "generate", "select", "write", "measure", "evaluate", "done", "stopped"]
+
+STATUSES: Final = ("kept", "discarded", "failed", "duplicate", "surplus")
 
 
 @dataclass(slots=True)
@@ -77,6 +80,14 @@ class Progress:
         """How many of these there are."""
         return self.candidates if self.candidates_wanted else self.kept
 
+    def end_as(self, manifest: Mapping[str, Any]) -> None:
+        """Stand where the run stood that left this manifest, which found nothing more to do."""
+        counts = manifest["counts"]
+        self.counts.update({name: counts[name] for name in STATUSES})
+        self.kept_by_iteration.update({int(number): n for number, n in manifest["kept_by_iteration"].items()})
+        self.slots, self.entries, self.encoded = counts["slots"], counts["entries"], counts["seeds"]
+        self.phase = "done"
+
     def gather(self, wanted: int) -> None:
         """Count what passes as candidates, of which so many are wanted."""
         self.candidates_wanted = wanted
@@ -118,7 +129,7 @@ class Progress:
 
         ``instructions`` is the sum of the five statuses, and of those undecided while there are any.
         """
-        statuses = {name: self.counts[name] for name in ("kept", "discarded", "failed", "duplicate", "surplus")}
+        statuses = {name: self.counts[name] for name in STATUSES}
         if undecided := self.counts["undecided"]:
             statuses["undecided"] = undecided
         candidates = {"candidates": {"found": self.candidates, "wanted": self.candidates_wanted}}
