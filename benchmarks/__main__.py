@@ -72,7 +72,7 @@ def held_against(names: list[str], out: Console, record: dict[str, Any], args: a
             )
             found.append((one, ratios))
             record["benchmarks"][name] = history.kept(one, ratios)
-    out.print(f"this: {described(record)}; base: {both.commit[:10]}; {args.rounds} rounds")
+    out.print(f"base is {both.commit[:10]}; {args.rounds} rounds")
     table.compared(out, found)
     return [one for one, _ in found]
 
@@ -114,8 +114,8 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     record["load"].append(history.load())
     before, after = record["load"]
-    out.print(f"{described(record)}, {record['machine']['cpu']}, {record['machine']['cores']} cores, ", end="")
-    out.print(f"load {before} before and {after} after")
+    on = f"{record['machine']['cpu']}, {record['machine']['cores']} cores, load {before} before and {after} after"
+    out.print(f"{described(record)}; {on}")
     if not args.no_record:
         history.append(args.history_file, record)
     sys.exit(any(one.failed for one in found))

@@ -128,26 +128,26 @@ def _cell(record: Mapping[str, Any], benchmark: str, name: str) -> str:
 def _title(record: Mapping[str, Any]) -> str:
     commit = record["commit"][:7] + ("*" if record["dirty"] else "")
     against = record.get("against")
-    return f"{record['date'][5:10]} {commit}" + (f" / {against['commit'][:7]}" if against else "")
+    return f"{record['date'][5:10]}\n{commit}" + (f"\n/{against['commit'][:7]}" if against else "")
 
 
 def over_time(out: Console, records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
     """How the named benchmarks' figures went over the latest records, oldest first.
 
-    A commit with ``*`` had changes that are not in it. ``x0.93`` is a ratio to another commit, measured in one sitting,
-    ``~x0.98`` one within the noise.
+    A commit with ``*`` had changes that are not in it. ``x0.93`` is a ratio to another commit, ``/`` and its name,
+    measured in one sitting; ``~x0.98`` is one within the noise.
     """
     for name in names:
         rows = [record for record in records if set(record["benchmarks"].get(name, {})) & {"figures", "ratios"}]
         latest = rows[-_LATEST:]
-        table = _table("figure", "unit", *map(_title, latest))
+        table = _table("figure", *map(_title, latest))
         units: dict[str, str] = {}
         for record in latest:
             kept = record["benchmarks"][name]
             units |= {figure: "" for figure in kept.get("ratios", {}) if figure not in units}
             units |= {figure: one["unit"] for figure, one in kept.get("figures", {}).items()}
         for figure, unit in units.items():
-            table.add_row(figure, unit, *(_cell(record, name, figure) for record in latest))
+            table.add_row(f"{figure}, {unit}" if unit else figure, *(_cell(record, name, figure) for record in latest))
         out.print(f"{name}: {len(latest)} of {len(rows)} records")
         if units:
             out.print(table)
