@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +209,20 @@ def test_an_error_shows_no_control_characters_of_the_file(tmp_path: Path) -> Non
     message = refusal(write(tmp_path, "a.json", json.dumps({"\x1b[31mred\n": 1, "x" * 500: 2})))
     assert "\x1b" not in message
     assert "x" * 80 not in message
+
+
+def test_a_long_file_is_not_held_twice(tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    path.write_text("".join(json.dumps({"instruction": f"{number} " + "word " * 60}) + "\n" for number in range(5000)))
+    tracemalloc.start()
+    try:
+        convert_rows(path, number_of, expected="")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * path.stat().st_size
+
+
+def number_of(row: object) -> int:
+    assert isinstance(row, dict)
+    return int(row["instruction"].split()[0])

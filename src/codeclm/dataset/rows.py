@@ -132,9 +132,10 @@ def _read(path: Path, zipped: bool) -> bytes:
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, str | BadRow]]:
-    for number, line in enumerate(data.split(b"\n"), start=1):
+    for number, line in enumerate(io.BytesIO(data), start=1):  # one at a time: there may be a million
+        line = line.removesuffix(b"\n").removesuffix(b"\r")
         try:
-            yield number, line.removesuffix(b"\r").decode()
+            yield number, line.decode()
         except UnicodeDecodeError as error:
             yield number, BadRow(f"not UTF-8 (byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line)")
 
@@ -156,11 +157,9 @@ def _jsonl(data: bytes) -> Iterator[tuple[int, object]]:
 
 def _whole(data: bytes) -> str:
     """The file's text, for the formats that are more than their lines."""
-    lines: list[str] = []
     for number, line in _lines(data):
         if isinstance(line, BadRow):
             raise _BadFile(f"line {number}: {line}")
-        lines.append(line)
     return data.decode()
 
 
