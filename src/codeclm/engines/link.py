@@ -20,6 +20,8 @@ from functools import partial
 from itertools import count
 from typing import Any, Literal
 
+from codeclm.engines.records_pickled import dumps
+
 _Message = tuple[Literal["question", "answer", "error", "cancel"], int, Any]
 
 
@@ -68,9 +70,9 @@ class Link:
         if not messages:
             return b""
         try:
-            return pickle.dumps(messages, protocol=pickle.HIGHEST_PROTOCOL)
+            return dumps(messages)
         except Exception:  # whatever a value's own pickling raises: one that can't cross must not keep the others
-            return pickle.dumps([message for message in map(self._that_crosses, messages) if message])
+            return dumps([message for message in map(self._that_crosses, messages) if message])
 
     def received(self, batch: bytes) -> None:
         """Take in a batch of the other end: begin to answer its questions, and hand its answers to who asked."""
@@ -131,6 +133,6 @@ class Link:
 def _crosses(value: Any) -> bool:
     """Whether a value comes out of a pickle as it went in."""
     try:
-        return isinstance(pickle.loads(pickle.dumps(value)), type(value))  # noqa: S301 (just made here)
+        return isinstance(pickle.loads(dumps(value)), type(value))  # noqa: S301 (just made here)
     except Exception:  # whatever its own pickling raises
         return False

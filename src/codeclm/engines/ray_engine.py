@@ -33,7 +33,7 @@ LOCAL = "local"
 
 # Seconds: what is to be sent waits for company so long, the longer the more workers share this process; an exchange
 # ends after so long with nothing to say; a worker that died is replaced after so long at first.
-_BEAT = 0.01
+_BEAT = 0.02
 _SHARING = 4
 _IDLE = 0.05
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from codeclm.clients.http import Traits
 from codeclm.config import RunConfig
 from codeclm.prompts.templates import Templates
 from codeclm.records import ReplyForm, Request, Seed, Slot
@@ -30,11 +31,25 @@ class RunSlot:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """A worker asks for a model's completion, for the work of the number ``turn``."""
+    """A worker asks for a model's completion, for the work of the number ``turn``. ``number`` is the question's own."""
 
     model: str
     turn: int
+    number: int
     request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class SendOwn:
+    """The run asks a worker to send the request of its own question of this number: it need not cross again."""
+
+    model: str
+    traits: Traits
+    number: int
+
+
+AS_READ = "as you read it"
+"""The run's answer to a question whose completion is the one that this worker has read for it: nor need that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,39 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from codeclm.clients.calls import Calls, StopSwitch
-from codeclm.clients.elsewhere import place
+from codeclm.clients.elsewhere import Send, Sent, place
 from codeclm.clients.limited import turn
 from codeclm.clients.protocol import Client, Models
 from codeclm.config import RunConfig
 from codeclm.engines.ray_engine import Cluster, RayEngine, Seat
 from codeclm.prompts.own_templates import templates_in
 from codeclm.records import Completion, ReplyForm, Seed, Slot, SlotResult
-from codeclm.remote.questions import AskAnew, Complete, Opening, RunSlot
+from codeclm.remote.questions import AS_READ, AskAnew, Complete, Opening, RunSlot, SendOwn
 from codeclm.remote.worker import open_worker
+
+
+class Asker:
+    """The worker that asked a question, as the place to send its request from. ``read`` is what it read for it."""
+
+    def __init__(self, seat: Seat, question: Complete) -> None:
+        self.read: Completion | None = None
+        self._seat = seat
+        self._question = question
+
+    @property
+    def works(self) -> bool:
+        """Whether it is there now."""
+        return self._seat.works
+
+    async def ask(self, question: Send) -> Sent:
+        """Have a request sent, which is most often the question's own."""
+        sent: Sent | None = None
+        if question.request is self._question.request:
+            sent = await self._seat.ask(SendOwn(question.model, question.traits, self._question.number))
+        if sent is None:
+            sent = await self._seat.ask(question)
+        self.read = sent.completion
+        return sent
 
 
 class RemoteSlots:
@@ -53,13 +77,15 @@ class RemoteSlots:
         result: SlotResult = await self.ray.run(RunSlot(slot, self._forms))
         return result
 
-    async def _answer(self, seat: Seat, question: Any) -> Completion | bool:
+    async def _answer(self, seat: Seat, question: Any) -> Completion | str | bool:
         if isinstance(question, AskAnew):
             return await self._models[question.model].again(question.failed, question.anew)
         if isinstance(question, Complete):
-            place.set(seat)
+            asker = Asker(seat, question)
+            place.set(asker)
             turn.set(question.turn)
-            return await self._models[question.model].complete(question.request)
+            completion = await self._models[question.model].complete(question.request)
+            return AS_READ if completion is asker.read else completion
         raise AssertionError(f"a run is not asked for a {type(question).__name__}")
 
 

@@ -12,6 +12,8 @@ import platform
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import aiohttp
@@ -30,7 +32,7 @@ from codeclm.parts import parts_of
 from codeclm.pipeline import Method, run_slot
 from codeclm.prompts.templates import Templates
 from codeclm.records import Completion, ReplyForm, Request, SlotResult
-from codeclm.remote.questions import AskAnew, Complete, Opening, RunSlot
+from codeclm.remote.questions import AskAnew, Complete, Opening, RunSlot, SendOwn
 from codeclm.serving.servers import own_servers
 from codeclm.simulator.server import Simulator
 
@@ -39,19 +41,34 @@ Ask = Callable[[Any], Awaitable[Any]]
 FOLDER = "workers"
 """The folder in a run directory that the logs of the workers' own servers are in, by node and process."""
 
+_numbers = count()
 _told: ContextVar[dict[str, str]] = ContextVar("told")
 
 
-class Asking:
-    """A model of the run, as a worker's stages see it. ``form`` is told with every slot, the same for all."""
+@dataclass(slots=True)
+class Open:
+    """A question of this worker's that the run has not answered yet: what it is about, and what was read for it."""
 
-    def __init__(self, name: str, config: ModelConfig, templates: Templates, ask: Ask) -> None:
+    request: Request
+    read: Completion | None = None
+
+
+class Asking:
+    """A model of the run, as a worker's stages see it. ``form`` is told with every slot, the same for all.
+
+    ``questions`` are the worker's open ones, by number.
+    """
+
+    def __init__(
+        self, name: str, config: ModelConfig, templates: Templates, ask: Ask, questions: dict[int, Open]
+    ) -> None:
         self.form: ReplyForm = "text"
         self.templates = templates
         self.max_tokens = config.max_tokens
         self._name = name
         self._template = config.template
         self._ask = ask
+        self._questions = questions
 
     def opening(self, instruction: str) -> str:
         """The config's template, filled in."""
@@ -60,8 +77,17 @@ class Asking:
 
     async def complete(self, request: Request) -> Completion:
         """What the run says it is. Raises what it raises there."""
-        completion: Completion = await self._ask(Complete(self._name, turn.get(), request))
-        return completion
+        number = next(_numbers)
+        question = self._questions[number] = Open(request)
+        try:
+            answer: Completion | str = await self._ask(Complete(self._name, turn.get(), number, request))
+        finally:
+            del self._questions[number]
+        if isinstance(answer, Completion):
+            return answer
+        if question.read is None:
+            raise AssertionError("a completion was said to be the one read, and none was")
+        return question.read
 
     async def again(self, failed: Request, anew: Request) -> bool:
         """What the run says."""
@@ -74,20 +100,28 @@ class Worker:
     def __init__(self, opening: Opening, ask: Ask, senders: dict[str, HttpClient], stop: StopSwitch) -> None:
         config = opening.config
         self._method = Method(parts_of(config.method), config.method, config.seed, opening.general)
+        self._questions = dict[int, Open]()
         self._clients = {
-            name: Asking(name, model, opening.templates, ask) for name, model in config.models.named.items()
+            name: Asking(name, model, opening.templates, ask, self._questions)
+            for name, model in config.models.named.items()
         }
         self._models = models_of(config.models, self._clients)
         self._senders = senders
         self._stop = stop
 
-    async def answer(self, question: Any) -> SlotResult | Sent:
-        """A slot's result, or what came of a request."""
+    async def answer(self, question: Any) -> SlotResult | Sent | None:
+        """A slot's result, or what came of a request; None for one of a question that is no longer open."""
         if isinstance(question, RunSlot):
             for name, form in question.forms.items():
                 self._clients[name].form = form
             turn.set(question.slot.index)
             return await run_slot(question.slot, models=self._models, method=self._method)
+        if isinstance(question, SendOwn):
+            if (asked := self._questions.get(question.number)) is None:
+                return None
+            sent = await self._send(Send(question.model, question.traits, asked.request))
+            asked.read = sent.completion
+            return sent
         if isinstance(question, Send):
             return await self._send(question)
         raise AssertionError(f"a worker is not asked for a {type(question).__name__}")
