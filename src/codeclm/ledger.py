@@ -62,6 +62,8 @@ class Account:
 
     def with_excess(self, reserved: Reserved) -> Usage:
         """The most that reserved requests may cost."""
+        if not self.excess.total:
+            return reserved.tokens
         return Usage(
             reserved.tokens.prompt_tokens + reserved.requests * self.excess.prompt_tokens,
             reserved.tokens.completion_tokens + reserved.requests * self.excess.completion_tokens,
@@ -73,10 +75,9 @@ class Account:
             self.unknown += most + self.excess
             return
         self.charged += usage
-        self.excess = Usage(
-            max(self.excess.prompt_tokens, usage.prompt_tokens - most.prompt_tokens),
-            max(self.excess.completion_tokens, usage.completion_tokens - most.completion_tokens),
-        )
+        prompt, completion = usage.prompt_tokens - most.prompt_tokens, usage.completion_tokens - most.completion_tokens
+        if prompt > self.excess.prompt_tokens or completion > self.excess.completion_tokens:
+            self.excess = Usage(max(self.excess.prompt_tokens, prompt), max(self.excess.completion_tokens, completion))
 
 
 class Ledger:
@@ -100,12 +101,14 @@ class Ledger:
 
     def write(self, account: Account) -> asyncio.Future[None]:
         """Have the account's row written with the next commit, whose future this is (shared: shield it)."""
-        kinds = (account.charged, account.unknown, account.with_excess(account.in_flight), account.excess)
-        tokens = (count for kind in kinds for count in (kind.prompt_tokens, kind.completion_tokens))
+        charged, unknown, excess = account.charged, account.unknown, account.excess
+        reserved = account.with_excess(account.in_flight)
         return self._journal.note(
             ("spending", account.endpoint),
             "INSERT OR REPLACE INTO spending VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-            account.endpoint, account.model, account.requests, *tokens,
+            account.endpoint, account.model, account.requests,
+            charged.prompt_tokens, charged.completion_tokens, unknown.prompt_tokens, unknown.completion_tokens,
+            reserved.prompt_tokens, reserved.completion_tokens, excess.prompt_tokens, excess.completion_tokens,
         )  # fmt: skip
 
     def fault(self, model: str, cause: str) -> None:
