@@ -57,7 +57,7 @@ class Middle:
 def middle(looks: list[Look]) -> Middle:
     """The middle of what was looked at. ValueError where there are too few looks to have one."""
     total = looks[-1].calls if looks else 0
-    inner = [look for look in looks if FIRST * total <= look.calls <= LAST * total and look.calls]
+    inner = [look for look in looks if FIRST * total <= look.calls <= LAST * total]
     if len(inner) < 2 or inner[-1].calls == inner[0].calls:
         raise ValueError(f"{total} calls were over before they could be measured: make more examples")
     begin, end = inner[0], inner[-1]

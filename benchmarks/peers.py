@@ -298,8 +298,8 @@ def figures(*, quick: bool) -> list[Figure]:
         raise Unavailable("no peer is installed: `python -m benchmarks.peers` makes their environments (network)")
     in_flight, repeats = ((64,), 1) if quick else ((64, 256), 5)
     made = []
-    for row in measure_peers(built, calls=500 if quick else 2000, in_flight=in_flight, repeats=repeats):
-        where = f"{row['tool']}, {row['in_flight']} in flight"
+    for row in measure_peers(built, calls=300 if quick else 2000, in_flight=in_flight, repeats=repeats):
+        where = f"{row['tool']}, {row['in_flight']}"
         made += [
             figure(f"{where}: CPU", "ms/call", row["cpu_ms_per_call"]),
             figure(f"{where}: wall / ideal", "", row["wall_over_ideal"]),

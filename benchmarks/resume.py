@@ -72,9 +72,7 @@ def figures(*, quick: bool) -> list[Figure]:
     if not all(row["same"] and row["made_again"] <= IN_FLIGHT for row in rows):
         raise Missed("a kill cost more than what was in flight: `python -m benchmarks.resume` shows what")
     return [
-        figure(
-            "made again / in flight at the kill", "", [row["made_again"] / max(1, row["in_flight"]) for row in rows]
-        ),
+        figure("made again / in flight", "", [row["made_again"] / max(1, row["in_flight"]) for row in rows]),
         figure("answered calls made again", "calls", [row["paid_twice"] for row in rows]),
         figure("resumed to the end", "s", [row["resumed_s"] for row in rows]),
         figure("finished run, run again", "s", [row["again_s"] for row in rows]),

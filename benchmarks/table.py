@@ -57,7 +57,7 @@ def listing(out: Console, suite: Mapping[str, str], scripts: Mapping[str, str]) 
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), expand=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         left = column in ("benchmark", "figure", "unit", "best", "this is")
         folds = column in ("figure", "what it measures")
