@@ -2,10 +2,10 @@
 
 A kept instruction is dropped when it equals, or nearly equals, a seed or an example before it. Equal means the same
 words in the same order, whatever the case and punctuation. Near means an estimated Jaccard similarity of word 3-grams
-of at least ``near_duplicates``, by MinHash (Broder, 1997). What has been seen lives in temporary files, the sketches in
-an SQLite one that only grows at its end and the index of their bands in bands.py, so memory stays bounded and a text
-costs the same however many came before it. Outcomes must come in slot order: that, and nothing else, decides which of
-two duplicates stays.
+of at least ``near_duplicates``, by MinHash (Broder, 1997). The sketches of what has been seen live in a temporary
+SQLite file that only grows at its end, the index of their bands in memory (bands.py): about 350 bytes for a text at the
+usual similarity, and a text costs the same however many came before it. Outcomes must come in slot order: that, and
+nothing else, decides which of two duplicates stays.
 """
 
 from __future__ import annotations
@@ -58,8 +58,7 @@ class Selector:
         self._near = near_duplicates
         self._rows, self._shared = _banding(near_duplicates)
         each = _HASHES // self._rows if near_duplicates < 1 else 0
-        with temporary_file(_PURPOSE):
-            self._bands = Bands(0 if size == sys.maxsize else size * (each + 1))
+        self._bands = Bands(0 if size == sys.maxsize else size * (each + 1))
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("CREATE TABLE texts (number INTEGER PRIMARY KEY, exact BLOB, id TEXT, hashes BLOB)")
@@ -70,7 +69,6 @@ class Selector:
 
     def __exit__(self, *_: object) -> None:
         self._db.close()
-        self._bands.close()
 
     def know(self, seeds: Iterable[Seed]) -> None:
         """Count the seeds as seen."""
@@ -157,10 +155,10 @@ class Selector:
 
 @contextmanager
 def temporary_file(purpose: str) -> Iterator[None]:
-    """Raises OutputError where the temporary file that serves a purpose can't be written."""
+    """Raises OutputError where SQLite can't write the temporary file that serves a purpose."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except sqlite3.Error as error:
         raise OutputError(
             f"the temporary file for {purpose} can't be written ({error}). Make room in "
             f"{tempfile.gettempdir()}, or set SQLITE_TMPDIR to a folder with more, and run again."
