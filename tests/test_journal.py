@@ -194,11 +194,11 @@ async def test_an_awaited_call_is_in_the_file(journal: Journal) -> None:
 async def test_calls_filed_in_one_turn_are_committed_together(journal: Journal) -> None:
     statements: list[str] = []
     journal._db.set_trace_callback(statements.append)
-    futures = {journal.put(_key(number), Completion("x"), stage="s", model="m") for number in range(50)}
-    assert len(futures) == 1
+    futures = [journal.put(_key(number), Completion("x"), stage="s", model="m") for number in range(50)]
     assert _rows(journal.path) == 0
-    await futures.pop()
+    await futures[0]
     assert _rows(journal.path) == 50
+    assert all(future.done() for future in futures)
     assert statements.count("COMMIT") == 1
 
 

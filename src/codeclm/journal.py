@@ -34,6 +34,7 @@ _TOO_LARGE = 2**63
 _LARGEST_REPLY = 2**28  # bytes: a few kilobytes of another's file could unpack to any number
 # Replays are taken down so many at once: those that a kill loses are replayed again.
 _READS_TOGETHER = 256
+_RECORDED = "SELECT reply, finish_reason, prompt_tokens, completion_tokens, latency, rowid FROM calls WHERE key = ?"
 
 CallRow = tuple[Any, ...]
 """A call as it is written: key, stage, model, finish reason, prompt and completion tokens, latency, time, reply."""
@@ -132,7 +133,7 @@ class Journal:
         self.path = path
         self._pending: list[CallRow] = []
         self._notes: dict[Hashable, tuple[str, tuple[Any, ...]]] = {}
-        self._committed: asyncio.Future[None] | None = None
+        self._awaiting: list[asyncio.Future[None]] = []
         self._totals: dict[tuple[str, str], CallTotal] | None = None
         self.uses: CallUses | None = None
         self.replayed = 0
@@ -154,15 +155,10 @@ class Journal:
 
     def get(self, key: bytes) -> Completion | None:
         """The recorded completion of a call, or None when it was never made."""
-        with self._guarded():
-            row = self._db.execute(
-                "SELECT reply, finish_reason, prompt_tokens, completion_tokens, latency, rowid "
-                "FROM calls WHERE key = ?",
-                (key,),
-            ).fetchone()
-        if row is None:
+        rows = self.rows(_RECORDED, key)
+        if not rows:
             return None
-        reply, finish_reason, prompt_tokens, completion_tokens, latency, number = row
+        reply, finish_reason, prompt_tokens, completion_tokens, latency, number = rows[0]
         if number <= self._earlier:
             self.replayed += 1
             if self.uses:
@@ -187,7 +183,7 @@ class Journal:
     def put(self, key: bytes, completion: Completion, *, stage: str, model: str) -> asyncio.Future[None]:
         """File a call. The future is done when the call is committed together with all others of this turn.
 
-        The future is shared: shield it. Texts must be valid Unicode, as the clients see to.
+        Texts must be valid Unicode, as the clients see to.
         """
         reply = _compress(orjson.dumps([completion.text, completion.reasoning, completion.refusal]))
         usage = completion.usage
@@ -215,8 +211,10 @@ class Journal:
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query, for the records that others keep in this file."""
-        with self._guarded():
+        try:  # _guarded() written out: this is done at every call
             return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
 
     def execute(self, *statements: tuple[str, tuple[Any, ...]]) -> None:
         """Do statements at once, in a transaction of their own."""
@@ -276,27 +274,30 @@ class Journal:
                 self._totals[stage, model] = total.and_one(prompt_tokens, completion_tokens, latency)
 
     def _commit_soon(self) -> asyncio.Future[None]:
-        if self._committed is None:
-            loop = asyncio.get_running_loop()
-            self._committed = loop.create_future()
+        """A future of the caller's own, so that one who gives up waiting takes nothing from the others."""
+        loop = asyncio.get_running_loop()
+        if not self._awaiting:
             loop.call_soon(self._commit)
-        return self._committed
+        committed = loop.create_future()
+        self._awaiting.append(committed)
+        return committed
 
     def _commit(self) -> None:
         """Commit what this turn of the event loop put in, and tell everyone who waits for it."""
-        committed, self._committed = self._committed, None
+        awaiting, self._awaiting = self._awaiting, []
         error = None
         try:
             self._write()
         except JournalError as failed:
             error = failed
-        if committed is None or committed.done():
-            return
-        if error:
-            committed.set_exception(error)
-            committed.exception()  # seen, whether or not anyone waits for a note to be written
-        else:
-            committed.set_result(None)
+        for committed in awaiting:
+            if committed.done():
+                continue  # given up
+            if error:
+                committed.set_exception(error)
+                committed.exception()  # seen, whether or not anyone waits for a note to be written
+            else:
+                committed.set_result(None)
 
     def _write(self) -> None:
         """Write all pending calls and notes in one transaction; they stay pending if it fails."""
@@ -329,7 +330,10 @@ class Journal:
         try:
             yield
         except sqlite3.Error as error:
-            raise JournalError(f"{self.path}: {_remedy(error, self.path)}") from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: sqlite3.Error) -> JournalError:
+        return JournalError(f"{self.path}: {_remedy(error, self.path)}")
 
 
 def recorded_totals(path: Path) -> list[CallTotal]:

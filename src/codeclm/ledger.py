@@ -100,7 +100,7 @@ class Ledger:
         return account
 
     def write(self, account: Account) -> asyncio.Future[None]:
-        """Have the account's row written with the next commit, whose future this is (shared: shield it)."""
+        """Have the account's row written with the next commit, which the future is of."""
         charged, unknown, excess = account.charged, account.unknown, account.excess
         reserved = account.with_excess(account.in_flight)
         return self._journal.note(

@@ -104,7 +104,7 @@ class Budget:
         account.in_flight.add(most)
         if self._limited:  # else it is written when the next request ends: that costs no transaction of its own
             try:
-                await asyncio.shield(self.ledger.write(account))
+                await self.ledger.write(account)
             except BaseException:
                 self.release(account, most, NOTHING)  # it is not sent
                 raise

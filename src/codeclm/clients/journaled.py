@@ -50,7 +50,7 @@ class Journaled(Layer):
     async def _make(self, key: bytes, request: Request) -> Completion:
         try:
             completion = await self.inner.complete(request)
-            await asyncio.shield(self._journal.put(key, completion, stage=request.stage, model=self._model))
+            await self._journal.put(key, completion, stage=request.stage, model=self._model)
         except (JournalError, BudgetReached, CallFailed) as error:
             if not isinstance(error, CallFailed) or error.fatal:
                 self._stop.press(error)  # at once: every further call would be paid for and lost, or refused
