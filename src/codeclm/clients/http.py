@@ -352,7 +352,7 @@ def split_reasoning(text: str) -> tuple[str, str]:
         if stripped.startswith(opening):
             thinking, _, answer = stripped.removeprefix(opening).partition(closing)
             return answer.strip(), thinking.strip()
-    if "<think>" not in text and (lone := _LONE_CLOSING.search(text)):
+    if "</think>" in text and "<think>" not in text and (lone := _LONE_CLOSING.search(text)):
         return text[lone.end() :].strip(), text[: lone.start()].strip()
     return text, ""
 
