@@ -112,6 +112,8 @@ def main() -> None:
             found = measured(names, out, record, quick=args.quick)
     except RuntimeError as error:
         raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit("stopped; nothing was recorded") from None
     record["load"].append(history.load())
     before, after = record["load"]
     on = f"{record['machine']['cpu']}, {record['machine']['cores']} cores, load {before} before and {after} after"

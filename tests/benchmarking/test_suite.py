@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks import suite
 from benchmarks.against import base_of, compared, trees
 from benchmarks.history import read
 from benchmarks.suite import HERE, environment, measure
@@ -14,6 +15,7 @@ from benchmarks.suite import HERE, environment, measure
 GIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
 TOY = '''"""Measures what the package says it costs."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,9 +30,11 @@ def figures(*, quick):
         raise Unavailable("nothing to measure here")
     if codeclm.COST == "lost":
         raise Missed("an example was lost")
+    if codeclm.COST == "leaves":
+        Path("pid").write_text(str(subprocess.Popen(["sleep", "1000"]).pid))
     if codeclm.COST == "dead":
         sys.exit("ended by itself")
-    made = [figure("cost", "s", codeclm.COST), figure("size", "", 1 if quick else 2)]
+    made = [figure("cost", "s", 1 if codeclm.COST == "leaves" else codeclm.COST), figure("size", "", 1 if quick else 2)]
     return made + [figure("only now", "s", 1)] * (codeclm.COST == 3)
 '''
 
@@ -84,6 +88,19 @@ def test_why_there_are_no_figures(toy: Path, value: str, unavailable: str | None
     cost(toy, value)
     found = measure("toy", quick=True, source=toy / "src", root=toy)
     assert (found.figures, found.unavailable, found.failed) == ((), unavailable, failed)
+
+
+def test_no_process_is_left_behind(toy: Path) -> None:
+    cost(toy, "leaves")
+    measure("toy", quick=True, source=toy / "src", root=toy)
+    left = Path("/proc") / (toy / "pid").read_text() / "stat"
+    assert not left.exists() or left.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_what_takes_too_long_is_ended(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(suite.LIMIT_S, True, 0.0)
+    found = measure("toy", quick=True, source=toy / "src", root=toy)
+    assert found.failed == "ended after 0 s, which is its limit"
 
 
 def test_another_package_than_the_one_meant_is_never_measured(toy: Path) -> None:
