@@ -36,6 +36,15 @@ def starting(calls: Calls) -> str:
     )
 
 
+def workers(calls: Calls) -> str:
+    """The workers of the run's engine, on how many nodes, and where their cluster shows itself; empty without any."""
+    if (of := calls.workers) is None:
+        return ""
+    lost = f", {of.lost:,} lost so far" if of.lost else ""
+    nodes = f" on {of.nodes:,} node{'s' * (of.nodes != 1)}" if of.nodes else ""
+    return f"{of.working:,} of {of.wanted:,}{nodes}{lost}{f' ({of.dashboard})' if of.dashboard else ''}"
+
+
 def spent(budget: Budget) -> str:
     """What may have been spent at most, of what may be; empty where neither a price nor a limit is known."""
     limits, parts = budget.limits, []
@@ -57,6 +66,7 @@ def as_values(calls: Calls, budget: Budget | None) -> dict[str, Any]:
         "starting_seconds": {
             server.name: round(seconds, 1) for server in calls.servers if (seconds := server.starting_for) is not None
         },
+        "workers": calls.workers.working if calls.workers else None,
         "out_of_order_seconds": {name: round(b.out_for, 1) for name, b in calls.waiting_for.items()},
         "usd": float(budget.usd) if budget and budget.prices and budget.all_priced else None,
     }

@@ -110,6 +110,8 @@ def told(folder: Path, progress: Progress, stopping: Callable[[], bool]) -> Iter
             "notes": {
                 "spent": endpoint_states.spent(progress.budget) if progress.budget else "",
                 "limits": endpoint_states.limits(progress.calls),
+                "workers": endpoint_states.workers(progress.calls),
+                "dashboard": progress.calls.workers.dashboard if progress.calls.workers else "",
                 "starting": endpoint_states.starting(progress.calls),
                 "out of order": endpoint_states.out_of_order(progress.calls),
             },

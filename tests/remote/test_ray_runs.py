@@ -28,7 +28,6 @@ from tests.running import (
 
 pytestmark = [pytest.mark.skipif(not HAS_RAY, reason="needs ray"), pytest.mark.timeout(600)]
 OUTPUTS = ("examples.jsonl", "preferences.jsonl", "discarded.jsonl", "failures.jsonl", "metadata.jsonl")
-EVENTS = "events.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +50,7 @@ def run_at(simulator: SimulatorProcess, folder: Path, env: dict[str, str] | None
     """A whole run; the simulator's count is that of this run alone."""
     config = write_config(folder, simulator.base_url, **values)
     simulator.reset()
-    done = codeclm("run", config, "--events", env=env) if env else codeclm("run", config)
+    done = codeclm("run", config, env=env)
     assert done.status == 0, done
     return folder / "run"
 
@@ -60,11 +59,14 @@ class Running:
     """A run under way on a cluster, which is interfered with."""
 
     def __init__(self, config: Path, simulator: SimulatorProcess, env: dict[str, str], said: Path) -> None:
-        self.folder = config.parent / "run"
+        self._log = config.parent / "log.jsonl"
         self._simulator = simulator
         with said.open("wb") as output:
             self.process = subprocess.Popen(
-                [*CODECLM, "run", str(config), "--events"], stdout=output, stderr=output, env=os.environ | env
+                [*CODECLM, "run", str(config), "--log", str(self._log)],
+                stdout=output,
+                stderr=output,
+                env=os.environ | env,
             )
 
     def at(self, calls: int, do: Callable[[], Any]) -> int:
@@ -79,7 +81,7 @@ class Running:
 
     def kill_a_worker(self) -> None:
         """SIGKILL to the process of the worker that came last."""
-        ready = [row for row in rows(self.folder / EVENTS) if row["event"] == "worker_ready"]
+        ready = [row for row in rows(self._log) if row["event"] == "worker_ready"]
         os.kill(ready[-1]["process"], signal.SIGKILL)
 
 

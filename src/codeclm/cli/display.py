@@ -150,6 +150,7 @@ def line(progress: Progress, rates: Rates) -> str:
     notes = {
         "spent": endpoint_states.spent(progress.budget) if progress.budget else "",
         "batches:": _batches(progress),
+        "workers:": endpoint_states.workers(calls),
         "starting": endpoint_states.starting(calls),
         "out of order:": endpoint_states.out_of_order(calls),
         "failures:": _counts(progress.failures_by_cause),
@@ -175,6 +176,8 @@ def panel(progress: Progress, rates: Rates, *, width: int | None = None) -> Pane
     rows.add_row("speed", Text(f"{rates.per_second('calls'):,.1f} calls/s, {rates.per_second('tokens'):,.0f} tokens/s"))
     if batches := _batches(progress):
         rows.add_row("batches", Text(batches))
+    if workers := endpoint_states.workers(calls):
+        rows.add_row("workers", Text(workers))
     if limits := endpoint_states.limits(calls):
         rows.add_row("limits", Text(limits))
     if progress.budget and (spent := endpoint_states.spent(progress.budget)):

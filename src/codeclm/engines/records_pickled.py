@@ -18,8 +18,9 @@ from typing import Any
 class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         """As pickle calls it for whatever it has no way of its own for."""
-        values = _values_of(type(value))
-        return NotImplemented if values is None else (type(value), values(value))
+        kind: type[object] = type(value)
+        values = _values_of(kind)
+        return NotImplemented if values is None else (kind, values(value))
 
 
 def dumps(value: Any) -> bytes:

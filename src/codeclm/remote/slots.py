@@ -102,6 +102,6 @@ async def workers(
         yield None
         return
     slots = RemoteSlots(config, general, stop=stop)
+    calls.workers = slots.ray
     async with slots.ray:
-        calls.workers = slots.ray
         yield slots

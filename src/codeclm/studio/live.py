@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -19,7 +20,8 @@ from codeclm.studio.summaries import Summary, counts_in, number_in, read_object,
 class Live:
     """A run at work. Rates are of the last 20 seconds; times are in seconds, None where there is no telling.
 
-    The last four are for people: what was spent, the limits found, servers that start, endpoints out of order.
+    The last are for people: what was spent, the limits found, the workers of a cluster and the address that it shows
+    itself at, servers that start, endpoints out of order.
     """
 
     doing: str = "starting"
@@ -45,6 +47,8 @@ class Live:
     retries: Mapping[str, int] = field(default_factory=dict)
     spent: str = ""
     limits: str = ""
+    workers: str = ""
+    dashboard: str = ""
     starting: str = ""
     out_of_order: str = ""
 
@@ -114,6 +118,13 @@ def read_live(run: Run) -> Live:
         retries=counts_in(values, "retries"),
         spent=text_in(notes, "spent"),
         limits=text_in(notes, "limits"),
+        workers=text_in(notes, "workers"),
+        dashboard=_address(text_in(notes, "dashboard")),
         starting=text_in(notes, "starting"),
         out_of_order=text_in(notes, "out of order"),
     )
+
+
+def _address(text: str) -> str:
+    """An address of a page that may be linked, from a file that may be anybody's; empty for anything else."""
+    return text if re.fullmatch(r"http://[\w.-]+:[0-9]+", text, re.ASCII) else ""
