@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import dataclass
 
 import pytest
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.console import Console
 from codeclm.amounts import duration
 from codeclm.cli.display import line, panel
 from codeclm.clients.calls import BatchUnderWay
+from codeclm.clients.elsewhere import Place
 from codeclm.live_state import Rates, as_values
 from codeclm.progress import Progress
 
@@ -107,6 +109,36 @@ def test_calls_that_wait_for_batches_are_shown(progress: Progress, rates: Rates)
     console.print(panel(progress, rates))
     assert isinstance(console.file, io.StringIO)
     assert "300 of 1,200" in console.file.getvalue()
+
+
+@dataclass
+class Cluster:
+    """Workers as a display sees them."""
+
+    wanted: int = 4
+    working: int = 3
+    nodes: int = 1
+    lost: int = 0
+    dashboard: str = ""
+
+    async def any(self) -> Place:
+        raise NotImplementedError
+
+
+def test_workers_are_shown_where_there_are_any(progress: Progress, rates: Rates) -> None:
+    assert "workers" not in line(progress, rates)
+    assert as_values(progress, rates)["workers"] is None
+    progress.calls.workers = cluster = Cluster()
+    assert "workers: 3 of 4 on 1 node," in line(progress, rates)
+    cluster.nodes, cluster.lost, cluster.dashboard = 2, 1, "http://127.0.0.1:8265"
+    assert "workers: 3 of 4 on 2 nodes, 1 lost so far (http://127.0.0.1:8265)" in line(progress, rates)
+    cluster.working = cluster.nodes = 0
+    assert "workers: 0 of 4, 1 lost" in line(progress, rates)
+    assert as_values(progress, rates)["workers"] == 0
+    console = Console(width=60, file=io.StringIO(), color_system=None)
+    console.print(panel(progress, rates))
+    assert isinstance(console.file, io.StringIO)
+    assert "0 of 4, 1 lost" in console.file.getvalue()
 
 
 def test_a_run_that_gathers_candidates_says_how_many_it_has_of_how_many(progress: Progress) -> None:

@@ -28,6 +28,29 @@ TOLD = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("address", "linked"),
+    [
+        ("http://127.0.0.1:8265", True),
+        ("javascript:alert(1)", False),
+        ("http://a:80@evil.example:80", False),
+        ("http://127.0.0.1:8265/<script>", False),
+        ("", False),
+    ],
+)
+async def test_workers_are_shown_and_their_dashboard_is_linked_where_it_is_an_address(
+    tmp_path: Path, address: str, linked: bool
+) -> None:
+    run = made_run(tmp_path / "one", state="running")
+    (run / live_state.NAME).write_text(json.dumps(TOLD | {"notes": {"workers": "3 of 4", "dashboard": address}}))
+    async with studio(tmp_path) as browser:
+        with run_directory.alone(run):
+            part = (await browser.get("/runs/one/live", {"Studio-Partial": "true"})).text
+    assert "3 of 4" in part
+    assert ("Ray's dashboard" in part) is linked
+    assert (f'href="{address}"' in part) is linked
+
+
 async def test_a_run_at_work_is_shown_and_its_end_loads_the_page_anew(tmp_path: Path) -> None:
     run = made_run(tmp_path / "one", state="running")
     (run / live_state.NAME).write_text(json.dumps(TOLD))

@@ -10,16 +10,20 @@ import dataclasses
 import io
 import pickle
 from collections.abc import Callable
-from functools import cache
 from operator import attrgetter
 from typing import Any
+
+_Values = Callable[[Any], tuple[Any, ...]]
+_KNOWN: dict[type, _Values | None] = {}
 
 
 class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         """As pickle calls it for whatever it has no way of its own for."""
-        kind: type[object] = type(value)
-        values = _values_of(kind)
+        kind = type(value)
+        if kind not in _KNOWN:
+            _KNOWN[kind] = _values_of(kind)
+        values = _KNOWN[kind]
         return NotImplemented if values is None else (kind, values(value))
 
 
@@ -30,8 +34,7 @@ def dumps(value: Any) -> bytes:
     return into.getvalue()
 
 
-@cache
-def _values_of(kind: type) -> Callable[[Any], tuple[Any, ...]] | None:
+def _values_of(kind: type) -> _Values | None:
     """What gives the arguments that a record of a class is made of; None for other classes."""
     if not dataclasses.is_dataclass(kind) or "__reduce__" in vars(kind):
         return None
