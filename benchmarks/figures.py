@@ -6,7 +6,7 @@ A benchmark of the suite is a module of this package with one function::
 
 It measures, prints nothing, and returns the same names at each call of the same size. ``quick`` asks for a size that
 takes seconds, not minutes. It raises :class:`Unavailable` where something it needs is not here, and :class:`Missed`
-where what came out may not be (a byte that differs, a call paid twice). :mod:`benchmarks.suite` names the benchmarks.
+where what came out may not be (a byte that differs, a lost example). :mod:`benchmarks.suite` names the benchmarks.
 """
 
 from __future__ import annotations
