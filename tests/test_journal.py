@@ -45,7 +45,7 @@ def _rows(path: Path) -> int:
 
 
 async def _put(journal: Journal, number: int, completion: Completion, stage: str = "s", model: str = "m") -> None:
-    await asyncio.shield(journal.put(_key(number), completion, stage=stage, model=model))
+    await journal.put(_key(number), completion, stage=stage, model=model)
 
 
 # What is filed comes back

@@ -64,4 +64,4 @@ class Overdue:
 
     def counted_out(self, limit: int) -> int:
         """How many overdue calls need not count against ``limit``."""
-        return min(len(self._lost), max(_SPARE, limit))
+        return min(len(self._lost), max(_SPARE, limit)) if self._lost else 0

@@ -159,7 +159,7 @@ class Pace:
         """Seconds until the next call may be sent; 0 when it may be sent now."""
         if now < self.held_until:
             return self.held_until - now
-        configured = max(bucket.wait(now) if bucket else 0.0 for bucket in (self._requests, self._tokens))
+        configured = max(_wait(self._requests, now), _wait(self._tokens, now))
         if self._checking:
             if self._probe is None:
                 return configured
@@ -170,10 +170,9 @@ class Pace:
             if self._checking:
                 return configured
         lump = self._smooth - now
-        learnt = min(LONGEST_HOLD, self._learnt.wait(now)) if self._learnt else 0.0
+        learnt = min(LONGEST_HOLD, _wait(self._learnt, now))
         self._bound = self._bound or learnt > _NOTICED
-        slower = self._slower.wait(now) if self._slower else 0.0
-        return max(0.0, configured, learnt, slower, lump if lump > 1e-9 else 0.0, self._hinted(now))
+        return max(0.0, configured, learnt, _wait(self._slower, now), lump if lump > 1e-9 else 0.0, self._hinted(now))
 
     def begun(self, now: float, in_flight: int, tokens: float = 0.0) -> Sent:
         """A call is sent, reckoned at ``tokens``; ``in_flight`` counts it."""
@@ -359,6 +358,10 @@ class Pace:
         elif self._learnt and self._blind and now > self.held_until + _FELT:
             self._learnt = None
         self._grown_at, self._bound = now, False
+
+
+def _wait(bucket: Bucket | None, now: float) -> float:
+    return bucket.wait(now) if bucket else 0.0
 
 
 def _steady(rate: float) -> Bucket:

@@ -19,6 +19,20 @@ from typing import Literal
 Kind = Literal["requests", "tokens"]
 KINDS: tuple[Kind, ...] = ("requests", "tokens")
 
+# Where each kind's limit, what remains and the reset stand, in both ways.
+_NAMES = tuple(
+    (kind, *names)
+    for kind in KINDS
+    for names in (
+        (f"x-ratelimit-limit-{kind}", f"x-ratelimit-remaining-{kind}", f"x-ratelimit-reset-{kind}"),
+        (
+            f"anthropic-ratelimit-{kind}-limit",
+            f"anthropic-ratelimit-{kind}-remaining",
+            f"anthropic-ratelimit-{kind}-reset",
+        ),
+    )
+)
+
 _MINUTE = 60.0
 _LONGEST = 86_400.0  # seconds to a reset that are still believed
 _MOST = 1e12
@@ -40,19 +54,11 @@ class Allowance:
 def allowances(headers: Mapping[str, str]) -> dict[Kind, Allowance]:
     """The allowances that a reply's headers tell of; header names in any case if the mapping takes any."""
     found: dict[Kind, Allowance] = {}
-    for kind in KINDS:
-        for limit, remaining, reset in (
-            (f"x-ratelimit-limit-{kind}", f"x-ratelimit-remaining-{kind}", f"x-ratelimit-reset-{kind}"),
-            (
-                f"anthropic-ratelimit-{kind}-limit",
-                f"anthropic-ratelimit-{kind}-remaining",
-                f"anthropic-ratelimit-{kind}-reset",
-            ),
-        ):
-            if remaining in headers:
-                read = _allowance(headers.get(limit, ""), headers[remaining], _seconds(headers.get(reset, ""), headers))
-                if read:
-                    found[kind] = read
+    for kind, limit, remaining, reset in _NAMES:
+        if remaining in headers:
+            read = _allowance(headers.get(limit, ""), headers[remaining], _seconds(headers.get(reset, ""), headers))
+            if read:
+                found[kind] = read
     return found
 
 

@@ -51,7 +51,7 @@ class Retrying(Layer):
 
     async def complete(self, request: Request) -> Completion:
         """The first completion, or the last error with the number of attempts it took."""
-        attempts = _Attempts(self._retries)
+        attempts: _Attempts | None = None  # most calls never fail
         while True:
             try:
                 completion = await self.inner.complete(request)
@@ -59,6 +59,7 @@ class Retrying(Layer):
                     self._faults.count(Truncated.cause, stage=request.stage, attempt=request.attempt + 1)
                 return completion
             except CallFailed as error:
+                attempts = attempts or _Attempts(self._retries)
                 attempts.count(error)
                 self._faults.count(error.cause, stage=request.stage, attempt=error.attempts)
                 wait = await self._wait(error, attempts)
