@@ -21,7 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers, simulated
+from benchmarks import simulated
+from benchmarks.machine import machine
 from codeclm.dataset.outcomes import example_row, row_line
 from codeclm.records import Answer, Comparison, Entry, Instruction, Iteration, Metadata, Outcome
 
@@ -116,7 +117,7 @@ def main() -> None:
     parser.add_argument("--mentions", type=float, default=0, help="share of examples with a sentence on a group")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     args = parser.parse_args()
-    figures: dict[str, Any] = {"machine": peers.machine(), "examples": args.examples}
+    figures: dict[str, Any] = {"machine": machine(), "examples": args.examples}
     print(figures["machine"])
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
         figures["bytes"] = write(Path(folder), args.examples, args.mentions)

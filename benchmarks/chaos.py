@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers, simulated
+from benchmarks import simulated
 from benchmarks.figures import Figure, Missed, figure
+from benchmarks.machine import machine
 
 FAULTS = {
     "rate_429": 0.1, "rate_500": 0.05, "rate_hang": 0.01, "rate_malformed": 0.01, "rate_truncated": 0.02,
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=Path, default=simulated.SEEDS)
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     args = parser.parse_args()
-    on = peers.machine()
+    on = machine()
     print(on)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         found = both(Path(folder), examples=args.examples, seeds=args.seeds.resolve())

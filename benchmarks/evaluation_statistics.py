@@ -19,7 +19,7 @@ from math import comb, sqrt
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers
+from benchmarks.machine import machine
 from codeclm.evaluating.statistics import crr_interval, paired_test
 from codeclm.evaluating.verdicts import Compared, crr, result, summary
 
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     args = parser.parse_args()
     began = time.perf_counter()
-    figures: dict[str, Any] = {"machine": peers.machine(), "simulations": args.simulations, "seed": args.seed}
+    figures: dict[str, Any] = {"machine": machine(), "simulations": args.simulations, "seed": args.seed}
     print(figures["machine"])
 
     tests = 10 * args.simulations

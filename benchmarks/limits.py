@@ -23,7 +23,8 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks import peers, simulated
+from benchmarks import simulated
+from benchmarks.machine import machine
 from codeclm.clients.budget import Budget
 from codeclm.clients.calls import Calls, StopSwitch
 from codeclm.clients.concurrency import Concurrency
@@ -165,7 +166,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     args = parser.parse_args()
     figures: dict[str, Any] = {
-        "machine": peers.machine() | {name: version(name) for name in ("codeclm", "aiohttp")},
+        "machine": machine() | {name: version(name) for name in ("codeclm", "aiohttp")},
         "seconds": args.seconds,
         "cases": [],
     }

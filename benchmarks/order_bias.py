@@ -22,7 +22,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks import peers, simulated
+from benchmarks import simulated
+from benchmarks.machine import machine
 from codeclm.evaluating.verdicts import Compared, Rule, summary
 from codeclm.simulator import writing
 from codeclm.simulator.draws import Draws
@@ -164,7 +165,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=25, help="evaluations by each made judge")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     args = parser.parse_args()
-    figures: dict[str, Any] = {"machine": peers.machine(), "items": args.items, "simulated": [], "made": []}
+    figures: dict[str, Any] = {"machine": machine(), "items": args.items, "simulated": [], "made": []}
     print(figures["machine"])
     print("\npoints   lean   candidate first   reference first   strict    sum   without the lean: strict    sum")
     with tempfile.TemporaryDirectory(prefix="order-bias-") as folder:

@@ -34,6 +34,7 @@ import yaml
 
 from benchmarks import peers
 from benchmarks.figures import Figure, figure
+from benchmarks.machine import machine
 
 HERE = Path(__file__).resolve().parent
 SEEDS = HERE.parent / "src" / "codeclm" / "bundled" / "seeds.jsonl"
@@ -164,7 +165,7 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="also Bespoke Curator and distilabel, as many calls")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     args = parser.parse_args()
-    figures: dict[str, Any] = {"machine": peers.machine()}
+    figures: dict[str, Any] = {"machine": machine()}
     print(figures["machine"])
     figures["import_s"] = seconds(sys.executable, "-c", "import codeclm")
     figures["help_s"] = seconds(*CODECLM, "--help")

@@ -41,7 +41,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figure, Unavailable, figure
-from benchmarks.machine import machine as machine  # where the other benchmarks look for it
+from benchmarks.machine import machine
 from benchmarks.peer_environments import CACHE, PEERS, Worker, is_built, make_environment
 
 HERE = Path(__file__).resolve().parent

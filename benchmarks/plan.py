@@ -19,7 +19,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks import peers, simulated
+from benchmarks import simulated
+from benchmarks.machine import machine
 
 WEAK = "[arithmetic reasoning, python programming, geography facts, budget control]"
 CONFIGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -80,7 +81,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="how many random seeds, from 0 on")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     args = parser.parse_args()
-    figures: dict[str, Any] = {"machine": peers.machine(), "examples": args.examples, "probe": args.probe, "rows": []}
+    figures: dict[str, Any] = {"machine": machine(), "examples": args.examples, "probe": args.probe, "rows": []}
     print(figures["machine"])
     print("| config | seed | what | low | point | high | actual | point / actual | inside |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")

@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers, simulated
+from benchmarks import simulated
 from benchmarks.chaos import FILES
 from benchmarks.figures import Figure, Missed, figure
+from benchmarks.machine import machine
 
 LATENCY_S = 0.1
 IN_FLIGHT = 64
@@ -89,7 +90,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     args = parser.parse_args()
     rows = []
-    on = peers.machine()
+    on = machine()
     print(on)
     for row in kills(examples=args.examples, at=args.at, in_flight=args.in_flight, repeats=args.repeats):
         rows.append(row)

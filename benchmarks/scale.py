@@ -30,8 +30,9 @@ from typing import Any
 
 import yaml
 
-from benchmarks import instant_models, peers
+from benchmarks import instant_models
 from benchmarks.figures import Figure, figure
+from benchmarks.machine import machine
 from codeclm.config_files import load
 from codeclm.progress import Progress
 
@@ -281,7 +282,7 @@ def main() -> None:
     if args.one:
         run_here(args.one)
         return
-    print(peers.machine())
+    print(machine())
     with tempfile.TemporaryDirectory(prefix="scale-") as temporary:
         for size in map(int, args.examples.split(",")):
             folder = (args.folder or Path(temporary)) / f"{args.method}-{args.iterations}-{size}"
@@ -289,7 +290,7 @@ def main() -> None:
             print(table(seen), flush=True)
             if args.json:
                 with args.json.open("a") as file:
-                    file.write(json.dumps(seen | {"machine": peers.machine()}) + "\n")
+                    file.write(json.dumps(seen | {"machine": machine()}) + "\n")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers, simulated
+from benchmarks import simulated
+from benchmarks.machine import machine
 from benchmarks.studio_outcomes import write_run
 from codeclm.studio.index_keeping import NAME
 
@@ -195,7 +196,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--keep", type=Path, help="make the run directory here, or use the one that is here")
     args = parser.parse_args()
-    figures: dict[str, Any] = {"machine": peers.machine(), "sqlite": sqlite3.sqlite_version, "outcomes": args.outcomes}
+    figures: dict[str, Any] = {"machine": machine(), "sqlite": sqlite3.sqlite_version, "outcomes": args.outcomes}
     print(figures["machine"], "SQLite", sqlite3.sqlite_version, flush=True)
     with tempfile.TemporaryDirectory(prefix="studio-") as temporary:
         folder = args.keep or Path(temporary)
