@@ -115,3 +115,16 @@ def test_nearly_all_pairs_well_above_the_similarity_are_found_and_hardly_any_wel
         below += select([" ".join(base), texts["below"]], near=near)[1].status == "duplicate"
     assert above >= 85
     assert below <= 5
+
+
+def test_a_new_text_costs_one_statement_however_many_came_before() -> None:
+    done: list[str] = []
+    with Selector(size=2000, near_duplicates=0.7) as selector:
+        for number in range(500):
+            assert not selector.repeats(str(number), " ".join(words(30, number)))
+        selector._db.set_trace_callback(done.append)
+        for number in range(500, 600):
+            assert not selector.repeats(str(number), " ".join(words(30, number)))
+        selector._db.set_trace_callback(None)
+    assert len(done) == 100
+    assert all(statement.startswith("INSERT INTO texts") for statement in done)
