@@ -45,7 +45,7 @@ async def ask(client: Client, question: Question[T], *, temperature: float, samp
     async def attempts(first: Request) -> T:
         for attempt in count():
             try:
-                completion = await complete_whole(client, replace(first, sample=first.sample + attempt))
+                completion = await complete_whole(client, _sampled(first, attempt))
                 return read_reply(question, completion, form)
             except (Unparseable, Truncated, EmptyReply) as error:
                 error.attempts = attempt + 1
@@ -65,7 +65,7 @@ async def answer(client: Client, instruction: str, *, temperature: float, stage:
 
     async def attempts(first: Request) -> Answer:
         for attempt in range(ATTEMPTS):
-            completion = await complete_whole(client, replace(first, sample=first.sample + attempt))
+            completion = await complete_whole(client, _sampled(first, attempt))
             truncated = completion.finish_reason == "length"
             if completion.text.strip():
                 return Answer(completion.text.strip(), truncated)
@@ -94,10 +94,15 @@ async def _generations(client: Client, first: Request, attempts: Callable[[Reque
             first = anew
 
 
+def _sampled(first: Request, further: int) -> Request:
+    """The request of the sample that is so many after the first."""
+    return replace(first, sample=first.sample + further) if further else first
+
+
 async def complete_whole(client: Client, request: Request) -> Completion:
     """A completion that is neither refused nor filtered, sent again while it is cut before its limit."""
     for attempt in range(SENDINGS):
-        completion = await client.complete(replace(request, attempt=attempt))
+        completion = await client.complete(replace(request, attempt=attempt) if attempt else request)
         if not cut_early(completion, client.max_tokens):
             break
     if completion.refusal:

@@ -81,7 +81,9 @@ def render(name: str, form: ReplyForm, fields: Fields, templates: Templates = BU
     """The messages of prompt ``name``, asking for a reply in ``form``."""
     mark = _mark(fields)
     values = {key: str(value) if isinstance(value, int) else _fence(key, value, mark) for key, value in fields.items()}
-    return (Message("user", FIELD.sub(lambda match: values[match[1]], _template(templates, name, form))),)
+    pieces = list(_pieces(templates, name, form))
+    pieces[1::2] = [values[key] for key in pieces[1::2]]
+    return (Message("user", "".join(pieces)),)
 
 
 def read(text: str, templates: Templates = BUILT_IN) -> PromptRead | None:
@@ -114,6 +116,12 @@ def _fence(key: str, value: str, mark: str) -> str:
 def _template(templates: Templates, name: str, form: ReplyForm) -> str:
     body, *endings = re.split(r"^=== (\w+)\n", templates.text(name), flags=re.MULTILINE)
     return body.rstrip("\n") + "\n\n" + dict(zip(endings[::2], endings[1::2], strict=True))[form].rstrip("\n")
+
+
+@cache
+def _pieces(templates: Templates, name: str, form: ReplyForm) -> tuple[str, ...]:
+    """The template cut at its fields: text, a field's name, text, and so on to the last text."""
+    return tuple(FIELD.split(_template(templates, name, form)))
 
 
 @cache
