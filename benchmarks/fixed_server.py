@@ -1,6 +1,6 @@
 """An OpenAI-compatible chat server with a fixed latency, lean enough to stay out of the way of what is measured.
 
-    python benchmarks/fixed_server.py --port 0 --latency 0.05 [--cpu 1] [--reply MODULE:FUNCTION]
+    python benchmarks/fixed_server.py --port 0 --latency 0.05 [--cpu 1] [--reply MODULE:FUNCTION] [--keep FILE]
 
 prints one line, `listening on http://127.0.0.1:PORT/v1`, and answers on loopback only until it is ended:
 
@@ -10,6 +10,8 @@ prints one line, `listening on http://127.0.0.1:PORT/v1`, and answers on loopbac
 - GET /stats: `calls` answered or waiting, `refused` ones (not in calls), `in_flight` and `peak_in_flight`, and
   `span_s`, the seconds from the first call read to the last answer sent.
 - POST /reset: starts the counts again.
+
+With --keep the bodies of all calls are written to FILE, a line each.
 
 HTTP/1.1 with keep-alive; pipelined requests are answered in their order. Request bodies need a Content-Length (411
 without). A reply function that raises answers 500. `reply` runs on the event loop, on the server's core: keep it cheap.
@@ -26,7 +28,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
@@ -88,6 +90,7 @@ class Shared:
     reply: Reply
     latency: float
     loop: asyncio.AbstractEventLoop
+    keep: IO[bytes] | None = None
     stats: Stats = field(default_factory=Stats)
     waiting: "deque[tuple[float, Connection, bytes, bool]]" = field(default_factory=deque)
 
@@ -172,6 +175,8 @@ class Connection(asyncio.Protocol):
             self._now(400, _error("'messages' must be a list that is not empty"))
             return
         shared.stats.opened(now)
+        if shared.keep:
+            shared.keep.write(body + b"\n")
         try:
             status, answer = 200, _completion(request, shared.reply(request))
         except Exception as error:
@@ -246,10 +251,17 @@ def _announce(port: int) -> None:
     print(f"listening on http://127.0.0.1:{port}/v1", flush=True)
 
 
-async def serve(reply: Reply, *, port: int, latency: float, ready: Callable[[int], None] = _announce) -> None:
+async def serve(
+    reply: Reply,
+    *,
+    port: int,
+    latency: float,
+    keep: IO[bytes] | None = None,
+    ready: Callable[[int], None] = _announce,
+) -> None:
     """Serve until cancelled; port 0 takes a free one, and `ready` is told the port that was bound."""
     loop = asyncio.get_running_loop()
-    shared = Shared(reply, latency, loop)
+    shared = Shared(reply, latency, loop, keep)
     server = await loop.create_server(lambda: Connection(shared), "127.0.0.1", port, backlog=4096)
     ready(server.sockets[0].getsockname()[1])
     async with server:
@@ -272,11 +284,13 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.05, help="seconds")
     parser.add_argument("--cpu", type=int, help="the core to stay on")
     parser.add_argument("--reply", metavar="MODULE:FUNCTION", help="makes the answer from the request's body")
+    parser.add_argument("--keep", metavar="FILE", type=Path, help="write the bodies of calls here, a line each")
     args = parser.parse_args()
     if args.cpu is not None:
         os.sched_setaffinity(0, {args.cpu})
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(_load_reply(args.reply), port=args.port, latency=args.latency))
+    with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
+        keep = stack.enter_context(args.keep.open("wb", buffering=0)) if args.keep else None
+        asyncio.run(serve(_load_reply(args.reply), port=args.port, latency=args.latency, keep=keep))
 
 
 if __name__ == "__main__":
