@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -92,9 +93,21 @@ def run_checks(folder: Path, count: int, given: Given, names: Sequence[str] = CH
 def _beside_each_other(folder: Path, given: Given, parts: dict[str, Path]) -> list[Checked]:
     # Spawned, so that no thread or lock of this process is copied half-way.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(len(parts), os.cpu_count() or 1), mp_context=context) as pool:
+    workers = min(len(parts), os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         started = [pool.submit(_check, name, folder, given, part) for name, part in parts.items()]
         return [one.result() for one in started]
+
+
+def end_with_parent() -> None:
+    """Have this process end when the one that started it is gone: a kill tells no worker, and they would work on."""
+    if parent := multiprocessing.parent_process():
+
+        def wait() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=wait, daemon=True).start()
 
 
 def _check(name: str, folder: Path, given: Given, part: Path) -> Checked:
