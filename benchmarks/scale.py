@@ -42,6 +42,7 @@ _NOTED = 5.0  # seconds between two lines of progress.jsonl
 _WITHIN = {  # what is timed within a stage: where it is looked up, and its name in the table
     "codeclm.generate.write_parquet": "write: parquet",
     "codeclm.generate.dataset_card": "write: card",
+    "codeclm.generate.digests": "write: digests",
     "codeclm.selection.Selection.consider": "generate: select",
     "codeclm.output.Output.add": "generate: output rows",
     "codeclm.generate.build_manifest": "manifests",
