@@ -2,8 +2,8 @@
 
 A machine is faster in some minutes than in others, so a figure of one round is only held against its partner of the
 same round. The ratios of the rounds are averaged as logarithms; their 95 % interval is Student's, mean +- t * s /
-sqrt(n) of the logarithms. A ratio whose interval holds 1 is within the noise. Of 20 figures that nothing changed, one
-will lie outside by chance.
+sqrt(n) of the logarithms. A ratio whose interval holds 1 is within the noise, and one that is known to within a
+hundredth of 1 is the same. Of 20 figures that nothing changed, one will lie outside by chance.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ T_975 = (
     2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860, 2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555,
     2.0518, 2.0484, 2.0452,
 )  # fmt: skip
+MATTERS = 1.01
+"""A ratio nearer to 1 than this says nothing that anyone would act on."""
+
 MOST_ROUNDS = len(T_975) + 1
 
 
@@ -42,8 +45,9 @@ class Ratio:
 def ratio(pairs: Sequence[tuple[float, float]], better: Better) -> Ratio:
     """The rounds' (base, this) as one ratio.
 
-    "same" where every pair is equal; "noise" where the interval holds 1; "better" or "worse" where it does not;
-    "unclear" after a single round, and where a figure is zero or less. ValueError for no round or over 30.
+    "same" where every pair is equal or the interval is within MATTERS of 1; "noise" where it holds 1 otherwise;
+    "better" or "worse" where it does not; "unclear" after a single round, and where a figure is zero or less.
+    ValueError for no round or over 30.
     """
     if not 1 <= len(pairs) <= MOST_ROUNDS:
         raise ValueError(f"{len(pairs)} rounds: 1 to {MOST_ROUNDS} can be compared")
@@ -59,6 +63,8 @@ def ratio(pairs: Sequence[tuple[float, float]], better: Better) -> Ratio:
     half = T_975[len(logs) - 2] * statistics.stdev(logs) / math.sqrt(len(logs))
     low, high = math.exp(middle - half), math.exp(middle + half)
     verdict: Verdict = "noise"
-    if not low <= 1 <= high:
+    if low >= 1 / MATTERS and high <= MATTERS:
+        verdict = "same"
+    elif not low <= 1 <= high:
         verdict = "better" if (high < 1) == (better == "lower") else "worse"
     return Ratio(base, this, math.exp(middle), low, high, verdict)

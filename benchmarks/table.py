@@ -20,13 +20,7 @@ from benchmarks.suite import Measured
 WIDTH = 80
 _LATEST = 5  # records beside each other in a table of the history
 _STYLES = {"better": "green", "worse": "red", "noise": "dim", "same": "dim", "unclear": "yellow", "failed": "red"}
-_SAID = {
-    "same": "the same",
-    "noise": "in the noise",
-    "better": "BETTER",
-    "worse": "WORSE",
-    "unclear": "can't tell",
-}
+_SAID = {"same": "the same", "noise": "noise", "better": "BETTER", "worse": "WORSE", "unclear": "unclear"}
 
 
 def console() -> Console:
