@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from codeclm import bands
 from codeclm.bands import Bands
+from codeclm.records import Seed
+from codeclm.select import Selector
 
 
 def key_of(value: int) -> int:
@@ -70,3 +72,31 @@ def test_equal_keys_do_not_make_others_dear(monkeypatch: pytest.MonkeyPatch) -> 
         assert index.find((key_of(1000 + after) >> 32 << 32) | (much_used + 1 + after) % 2**32) == []
     assert Counted.looks < 1000
     monkeypatch.setattr(index, "_tables", tables)
+
+
+def test_room_for_more_is_made_at_the_beginning_and_a_large_table_is_not_followed_by_one_four_times_its_size() -> None:
+    index = Bands(10_000)
+    index.expect(20_000)
+    for text in range(1, 30_001):
+        index.add(key_of(text), text)
+    assert len(index._tables) == 1
+    index.expect(1000)  # too late: what is in it stays
+    assert index.find(key_of(1)) == [1]
+
+
+def test_a_run_whose_seeds_come_beside_its_examples_needs_one_table() -> None:
+    with Selector(size=3000, near_duplicates=0.7) as selector:
+        selector.know(Seed(str(number), f"{number} {number + 1} {number + 2} {number * 7}") for number in range(3000))
+        for number in range(3000):
+            selector.repeats(str(number), f"a{number} b{number} c{number} d{number}")
+        assert len(selector._bands._tables) == 1
+
+
+def test_growth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bands, "_LITTLE", 20_000)
+    index = Bands(0)
+    for text in range(1, 60_001):
+        index.add(key_of(text), text)
+    sizes = [len(table) for table in index._tables]
+    assert [round(size / sizes[0]) for size in sizes] == [1, 4, 5, 10]
+    assert all(index.find(key_of(text)) == [text] for text in range(1, 60_001, 97))

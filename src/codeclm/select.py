@@ -57,8 +57,8 @@ class Selector:
         self._by_use_case: Counter[str] = Counter()
         self._near = near_duplicates
         self._rows, self._shared = _banding(near_duplicates)
-        each = _HASHES // self._rows if near_duplicates < 1 else 0
-        self._bands = Bands(0 if size == sys.maxsize else size * (each + 1))
+        self._keys_of_a_text = 1 + (_HASHES // self._rows if near_duplicates < 1 else 0)
+        self._bands = Bands(0 if size == sys.maxsize else size * self._keys_of_a_text)
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("CREATE TABLE texts (number INTEGER PRIMARY KEY, exact BLOB, id TEXT, hashes BLOB)")
@@ -72,6 +72,8 @@ class Selector:
 
     def know(self, seeds: Iterable[Seed]) -> None:
         """Count the seeds as seen."""
+        seeds = tuple(seeds)
+        self._bands.expect(len(seeds) * self._keys_of_a_text)
         for seed in seeds:
             self.repeats(f"seed {seed.id}", seed.instruction)
 
