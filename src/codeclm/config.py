@@ -154,7 +154,7 @@ class EngineConfig(Section):
     name: Literal["local", "ray"] = Field(
         "local", description="`local`: this process, asynchronously; `ray`: workers on a Ray cluster (codeclm[ray])."
     )
-    address: str = Field(
+    address: Annotated[str, AfterValidator(config_values.cluster_address)] = Field(
         "local",
         description="Of the Ray cluster: `auto` for the one this machine is part of, or HOST:PORT; `local` starts one "
         "here and ends it with the run.",

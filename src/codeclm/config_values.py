@@ -64,6 +64,13 @@ def not_ours(extra_body: dict[str, Any]) -> dict[str, Any]:
     return extra_body
 
 
+def cluster_address(address: str) -> str:
+    """Where a Ray cluster is: ``local``, ``auto``, or HOST:PORT of its head node."""
+    if address not in ("local", "auto") and not re.fullmatch(r"[\w.-]+:[0-9]{1,5}", address, re.ASCII):
+        raise ValueError("expected local, auto, or HOST:PORT of the cluster's head node, such as 10.0.0.5:6379")
+    return address
+
+
 def no_separators(names: tuple[str, ...]) -> tuple[str, ...]:
     """Names that can stand in a list of one line."""
     for name in names:

@@ -172,7 +172,7 @@ def test_600_requests_a_minute_hold_for_all_workers_together(
         )
         print(f"{model}: at most {most} calls within 60 s")
         assert most <= 606
-    assert max(by_model["strong"] for _, by_model in counted) > 500  # it was the limit that held them back
+    assert max(by_model.get("strong", 0) for _, by_model in counted) > 500  # it was the limit that held them back
 
 
 @pytest.mark.slow

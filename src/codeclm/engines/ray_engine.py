@@ -13,10 +13,12 @@ with each worker, as often as is useful.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import pickle
 import platform
 import secrets
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
@@ -40,6 +42,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 # How long the first worker may take to be there, and how many workers may die with no item ended in between.
 _READY_WITHIN = 300.0
 _MOST_DEATHS = 10
+_CONNECTS_WITHIN = 10.0
 _FAREWELL = 20.0  # seconds that a worker has to put its things away
 
 Ask = Callable[[Any], Awaitable[Any]]
@@ -324,8 +327,9 @@ def _join(cluster: Cluster) -> tuple[bool, str]:
         raise ConfigError("engine.name: ray needs Ray: pip install 'codeclm[ray]'") from None
     if ray.is_initialized():
         return False, _dashboard(ray.get_runtime_context())
-    room = {"num_cpus": max(1, round(cluster.workers * cluster.cpus + 0.5))} if local else {}
+    room = {"num_cpus": math.ceil(cluster.workers * cluster.cpus) or 1} if local else {}
     try:
+        _check_reachable(cluster.address)
         context = ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR", **room)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         said = " ".join(str(error).split())[:500]
@@ -334,6 +338,13 @@ def _join(cluster: Cluster) -> tuple[bool, str]:
             f"`{LOCAL}` starts one on this machine for the run."
         ) from None
     return True, _dashboard(context)
+
+
+def _check_reachable(address: str) -> None:
+    """Raise OSError where nothing listens at HOST:PORT, which Ray itself would wait for without end."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), _CONNECTS_WITHIN).close()
 
 
 def _dashboard(context: Any) -> str:
