@@ -271,7 +271,7 @@ async def serve(
 def _load_reply(name: str | None) -> Reply:
     if name is None:
         return constant_reply
-    sys.path[:0] = [str(Path.cwd()), str(Path.cwd() / "src")]
+    sys.path += [str(Path.cwd()), str(Path.cwd() / "src")]  # after PYTHONPATH, which may name another codeclm
     module, _, function = name.partition(":")
     reply: Reply = getattr(importlib.import_module(module), function)
     return reply
