@@ -1,12 +1,14 @@
 """Measures what engines do for throughput: the same run by the local engine, and by Ray with 1, 2 and 4 workers.
 
-    python -m benchmarks.engines [--examples 1500] [--workers 1 2 4] [--in-flight 256] [--latency 0.05]
+    python -m benchmarks.engines [--examples 1500] [--workers 1 2 4] [--in-flight 256 [--each]]
+                                 [--latency 0.05]
 
 Each is a `codeclm run` from nothing against the fixed-latency server, and a Ray cluster of its own on this machine.
 What counts is the middle of a run, from a quarter of its calls to nine tenths: calls/s by the server's count, and CPU
 ms per call (user and system time) of the run's process, of the workers, and of Ray's own processes beside them. Nothing
-is kept to a core, and the server takes part of the machine too: `cores busy` is all of these with the server. Ends with
-1 where the examples of two engines are not the same bytes.
+is kept to a core, and the server takes part of the machine too: `cores busy` is all of these with the server. With
+--each every worker may have so many calls in flight at each model, rather than all together: what more workers give while no
+core is full. Ends with 1 where the examples of two engines are not the same bytes.
 """
 
 from __future__ import annotations
@@ -163,13 +165,24 @@ def check(config: Path) -> None:
         raise Unavailable(f"this codeclm has no Ray engine: {' '.join(str(error).split())}") from None
 
 
-def measure(examples: int, workers: tuple[int, ...], *, in_flight: int, latency: float) -> dict[str, Middle]:
-    """One run by each engine. Missed where two do not write the same examples."""
+def measure(
+    examples: int, workers: tuple[int, ...], *, in_flight: int, latency: float, each: bool = False
+) -> dict[str, Middle]:
+    """One run by each engine, with so many calls in flight in all, or at ``each`` worker.
+
+    Missed where two do not write the same examples.
+    """
     found: dict[str, Middle] = {}
     written: dict[str, bytes] = {}
     with tempfile.TemporaryDirectory(prefix="engines-") as folder, running_server(latency, None) as base_url:
         configs = {
-            name: write_config(Path(folder) / f"{place}.yaml", base_url, engine, examples=examples, in_flight=in_flight)
+            name: write_config(
+                Path(folder) / f"{place}.yaml",
+                base_url,
+                engine,
+                examples=examples,
+                in_flight=in_flight * (engine.get("workers", 1) if each else 1),
+            )
             for place, (name, engine) in enumerate(engines(workers).items())
         }
         for config in configs.values():
@@ -203,11 +216,14 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=1500)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--in-flight", type=int, default=256)
+    parser.add_argument("--each", action="store_true", help="--in-flight is for each worker, not for all together")
     parser.add_argument("--latency", type=float, default=0.05, help="seconds")
     args = parser.parse_args()
     print(machine())
     try:
-        found = measure(args.examples, tuple(args.workers), in_flight=args.in_flight, latency=args.latency)
+        found = measure(
+            args.examples, tuple(args.workers), in_flight=args.in_flight, latency=args.latency, each=args.each
+        )
     except (Missed, Unavailable) as reason:
         sys.exit(str(reason))
     print(f"{'engine':<10}{'calls':>8}{'calls/s':>9}{'run':>8}{'workers':>9}{'ray':>7}{'server':>8}{'cores busy':>12}")
