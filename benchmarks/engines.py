@@ -6,9 +6,10 @@
 Each is a `codeclm run` from nothing against the fixed-latency server, and a Ray cluster of its own on this machine.
 What counts is the middle of a run, from a quarter of its calls to nine tenths: calls/s by the server's count, and CPU
 ms per call (user and system time) of the run's process, of the workers, and of Ray's own processes beside them. Nothing
-is kept to a core, and the server takes part of the machine too: `cores busy` is all of these with the server. With
---each every worker may have so many calls in flight at each model, rather than all together: what more workers give while no
-core is full. Ends with 1 where the examples of two engines are not the same bytes.
+is kept to a core, and the server takes part of the machine too: `cores busy` is all of these with the server.
+
+With --each every worker may have so many calls in flight at each model, rather than all together: what more workers
+give while no core is full. Ends with 1 where the examples of two engines are not the same bytes.
 """
 
 from __future__ import annotations
