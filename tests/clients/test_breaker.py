@@ -27,6 +27,7 @@ from codeclm.errors import (
     QuotaExhausted,
     ServerFailed,
     Stopped,
+    WorkerLost,
 )
 from codeclm.journal import Journal
 from codeclm.ledger import Ledger
@@ -140,6 +141,23 @@ async def test_an_outage_however_short_of_attempts_fails_no_call(
     assert await setup.answers([str(number) for number in range(20)]) == ["back"] * 20
     assert not setup.calls.waiting_for
     assert setup.stop.now < up + 20 * LONGEST_PAUSE
+
+
+async def test_a_worker_that_dies_in_an_exam_tells_nothing_of_the_endpoint(endpoint: Endpoint, make: Make) -> None:
+    setup = make(retries=0)
+    await setup.ask()
+    endpoint.answer({}, 500)
+    exam, lost = setup.breaker._exam, [WorkerLost("gone")] * 2
+
+    async def on_workers() -> Completion:
+        if lost:
+            raise lost.pop()
+        return await exam()
+
+    setup.breaker._exam = on_workers
+    setup.stop.then = lambda _: endpoint.says("back") if setup.breaker.out_for > 40 else None
+    assert await setup.answers(["a", "b"]) == ["back"] * 2
+    assert setup.calls.faults["worker"] == 2
 
 
 async def test_once_a_dead_server_is_seen_it_gets_one_exam_at_a_time_and_nothing_else(

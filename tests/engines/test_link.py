@@ -173,3 +173,22 @@ async def test_an_answer_to_a_question_given_up_and_a_cancellation_of_one_answer
     here.received(there.taken())
     there.received(here.taken())
     assert not await there.filled(0)
+
+
+async def test_a_handler_that_is_cancelled_by_another_than_who_asked_is_told() -> None:
+    async def cancelled(question: Any) -> Any:
+        raise asyncio.CancelledError
+
+    async with linked(there=cancelled) as (here, _):
+        with pytest.raises(RuntimeError, match="cancelled there"):
+            await asyncio.wait_for(here.ask("x"), 10)
+
+
+async def test_a_question_that_can_not_cross_and_is_given_up_keeps_no_other_from_it() -> None:
+    here = Link(echo)
+    asking = [asyncio.create_task(here.ask(question)) for question in (Unsendable(), "x")]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    assert here.taken()
+    asking[1].cancel()
+    await asyncio.gather(*asking, return_exceptions=True)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from tests.ray_cluster import HAS_RAY
 
 from codeclm.config import EngineConfig
-from codeclm.engines.ray_engine import Cluster, RayEngine, Seat
-from codeclm.errors import CodecLMError, ConfigError, EngineFailed, WorkerLost
+from codeclm.engines import ray_engine
+from codeclm.engines.ray_cluster import Cluster
+from codeclm.engines.ray_engine import Ask, Hello, RayEngine, Seat
+from codeclm.errors import CodecLMError, ConfigError, EngineFailed, Stopped, WorkerLost
 
 
 async def never(seat: Seat, question: object) -> object:
@@ -54,3 +61,50 @@ async def test_a_seat_that_is_lost_raises_in_who_asked_and_takes_another_worker(
     with pytest.raises(WorkerLost):
         await before.ask("x")
     assert seat.link.asked == 0
+
+
+async def test_once_the_run_stops_no_worker_is_waited_for() -> None:
+    waiting = engine("auto")
+    asked = asyncio.create_task(waiting.run("item"))
+    await asyncio.sleep(0)
+    assert not asked.done()
+    waiting.wait_no_more(Stopped("enough"))
+    with pytest.raises(Stopped, match="enough"):
+        await asyncio.wait_for(asked, 1)
+    seat = waiting._seats[0]
+    seat.took(Hello("node", 1, ("", "")))
+    assert await waiting.any() is seat  # what is recorded is still worked on
+
+
+class Odd:
+    """What comes out of its pickle only in the process that it was made in."""
+
+    def __init__(self, process: int) -> None:
+        if process != os.getpid():
+            raise ValueError("made elsewhere")
+
+    def __reduce__(self) -> Any:
+        return Odd, (os.getpid(),)
+
+
+@asynccontextmanager
+async def odd_worker(given: Any, ask: Ask) -> AsyncIterator[Ask]:
+    async def answer(question: Any) -> Odd:
+        return Odd(os.getpid())
+
+    yield answer
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not HAS_RAY, reason="needs ray")
+async def test_workers_that_can_not_be_read_end_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray_engine, "_MOST_DEATHS", 2)
+    failed: list[CodecLMError] = []
+    opening = (odd_worker, None)
+    async with RayEngine(Cluster(workers=1), opening=opening, answer=never, fail=failed.append) as workers:
+        with pytest.raises(EngineFailed, match=r"2 workers died .* made elsewhere"):
+            await asyncio.wait_for(workers.run("x"), 200)
+    assert len(failed) == 1

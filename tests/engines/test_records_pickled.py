@@ -73,3 +73,18 @@ def test_an_error_keeps_its_fields() -> None:
 def test_records_take_less_than_as_the_standard_library_has_them() -> None:
     many = [Completion(f"text {number}", usage=Usage(number, number)) for number in range(200)]
     assert len(dumps(many)) <= len(pickle.dumps(many, protocol=pickle.HIGHEST_PROTOCOL))
+
+
+@dataclass
+class Growing:
+    """What is given more than its fields, and may hold itself."""
+
+    given: Any
+
+
+def test_what_is_not_frozen_keeps_what_was_added_to_it() -> None:
+    growing = Growing(1)
+    growing.given, growing.added = growing, 2  # type: ignore[attr-defined]
+    out = pickle.loads(dumps(growing))
+    assert out.given is out
+    assert out.added == 2

@@ -176,13 +176,16 @@ def test_600_requests_a_minute_hold_for_all_workers_together(
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_calls_in_flight_and_loses_nothing(simulator: SimulatorProcess, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_calls_in_flight_and_loses_nothing(
+    simulator: SimulatorProcess, tmp_path: Path, number: signal.Signals
+) -> None:
     local = run_at(simulator, tmp_path / "local", size=60)
     calls = simulator.stats()["calls"]
     config = write_config(tmp_path / "ray", simulator.base_url, size=60, engine=on_ray(2))
     simulator.reset()
     said = tmp_path / "said"
-    status = run_until(config, lambda: bool(simulator.stats()["calls"] > calls // 2), signal.SIGINT, said=said)
+    status = run_until(config, lambda: bool(simulator.stats()["calls"] > calls // 2), number, said=said)
     assert status == 130, said.read_text()
     recorded = sum(row["calls"] for row in manifest(tmp_path / "ray" / "run")["calls"])
     assert recorded == simulator.stats()["calls"]

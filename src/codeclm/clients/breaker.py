@@ -32,6 +32,7 @@ from codeclm.errors import (
     RateLimited,
     ServerFailed,
     TimedOut,
+    WorkerLost,
 )
 from codeclm.records import Completion, Request
 
@@ -106,6 +107,8 @@ class Breaker:
         self._in_flight += 1
         try:
             completion = await call
+        except WorkerLost:
+            raise  # no sign of life, nor of the contrary
         except CallFailed as error:
             self._remember(alive=_kind(error) != "transport")
             raise
@@ -170,12 +173,15 @@ class Breaker:
 
     async def _take_exam(self) -> CallFailed | None:
         """How the exam failed, or None."""
-        try:
-            await self.watch(self._exam())
-        except CallFailed as error:
-            self._faults.count(error.cause, stage="exam")
-            return error
-        return None
+        while True:
+            try:
+                await self.watch(self._exam())
+            except CallFailed as error:
+                self._faults.count(error.cause, stage="exam")
+                if not isinstance(error, WorkerLost):  # it tells nothing: the exam is taken again, from elsewhere
+                    return error
+            else:
+                return None
 
     def _open(self, failed: CallFailed) -> None:
         """Nobody is let through. Ends the run when that has lasted too long, or the endpoint wants it to."""

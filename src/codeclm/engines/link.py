@@ -113,7 +113,11 @@ class Link:
         try:
             self._put(("answer", number, await self._answer(question)))
         except asyncio.CancelledError:
-            raise
+            task = asyncio.current_task()
+            if not task or task.cancelling():
+                raise
+            # It was not cancelled from the other end, where somebody waits.
+            self._put(("error", number, RuntimeError("CancelledError: what was asked for was cancelled there")))
         except Exception as error:
             self._put(("error", number, error if _crosses(error) else RuntimeError(f"{type(error).__name__}: {error}")))
 
@@ -125,8 +129,8 @@ class Link:
         problem = TypeError(f"a {type(value).__name__} can't be sent to another process: {value!r:.200}")
         if kind != "question":
             return "error", number, problem
-        if number in self._asked:
-            self._asked[number].set_exception(problem)
+        if (asked := self._asked.get(number)) and not asked.done():
+            asked.set_exception(problem)
         return None
 
 

@@ -13,12 +13,9 @@ with each worker, as often as is useful.
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import pickle
 import platform
-import secrets
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
@@ -28,10 +25,8 @@ from typing import Any, Self
 
 from codeclm import __version__, events
 from codeclm.engines.link import Link
+from codeclm.engines.ray_cluster import Cluster, heed_sigterm, join
 from codeclm.errors import CodecLMError, ConfigError, EngineFailed, WorkerLost
-
-LOCAL = "local"
-"""The address of a cluster that is started on this machine and ended with the run."""
 
 # Seconds: what is to be sent waits for company so long, the longer the more workers share this process; an exchange
 # ends after so long with nothing to say; a worker that died is replaced after so long at first.
@@ -42,22 +37,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 # How long the first worker may take to be there, and how many workers may die with no item ended in between.
 _READY_WITHIN = 300.0
 _MOST_DEATHS = 10
-_CONNECTS_WITHIN = 10.0
 _FAREWELL = 20.0  # seconds that a worker has to put its things away
 
 Ask = Callable[[Any], Awaitable[Any]]
 OpenWorker = Callable[[Any, Ask], AbstractAsyncContextManager[Ask]]
 """Opens a worker with what it is given and a way to ask the engine's process: it yields what answers questions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """Where the workers are: Ray's ``address``, how many there are to be, and what Ray sets aside for each."""
-
-    address: str = LOCAL
-    workers: int = 2
-    cpus: float = 1.0
-    gpus: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +158,7 @@ class RayEngine:
         self._keepers: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()
         self._failure: CodecLMError | None = None
+        self._stopping: CodecLMError | None = None
         self._deaths = 0  # since an item ended
         self._joined = False
 
@@ -193,7 +178,8 @@ class RayEngine:
         return len({seat.node for seat in self._seats if seat.works})
 
     async def __aenter__(self) -> Self:
-        self._joined, self.dashboard = await asyncio.to_thread(_join, self.cluster)
+        self._joined, self.dashboard = await asyncio.to_thread(join, self.cluster)
+        heed_sigterm()
         try:
             self._keepers = [asyncio.create_task(self._keep(seat)) for seat in self._seats]
             await asyncio.wait_for(self.any(), _READY_WITHIN)
@@ -227,22 +213,31 @@ class RayEngine:
             return result
 
     async def any(self) -> Seat:
-        """The least busy worker, once there is one. Raises what makes going on useless."""
+        """The least busy worker, once there is one. Raises what makes going on useless, or why none is waited for."""
         while True:
             if self._failure:
                 raise self._failure
             if working := [seat for seat in self._seats if seat.works]:
                 return min(working, key=lambda seat: seat.link.asked)
+            if self._stopping:
+                raise self._stopping
             self._changed.clear()
             await self._changed.wait()
+
+    def wait_no_more(self, reason: CodecLMError) -> None:
+        """The run stops: raise ``reason`` where no worker is there, for a cluster may never have room for one."""
+        self._stopping = self._stopping or reason
+        self._changed.set()
 
     async def _keep(self, seat: Seat) -> None:
         """Keep the seat taken: start an actor, carry its link until it dies, and again."""
         pause = _FIRST_PAUSE
         while self._failure is None:
-            actor = _start(self.cluster, (*self._opening, self._beat))
+            actor, opened = None, False
             try:
+                actor = _start(self.cluster, (*self._opening, self._beat))
                 hello = pickle.loads(await actor.hello.remote())  # noqa: S301 (our own actor)
+                opened = not hello.error
                 self._check(hello)
                 seat.took(hello)
                 self._changed.set()
@@ -250,12 +245,13 @@ class RayEngine:
                 pause = _FIRST_PAUSE
                 await self._carry(seat, actor)
             except asyncio.CancelledError:
-                await _dismiss(actor, opened=seat.works)
+                await _dismiss(actor, opened=opened)
                 raise
             except CodecLMError as error:
                 self._give_up(error)
-            except _ray_errors() as error:
+            except Exception as error:  # Ray's, of an actor that is gone; or what is raised on reading what it says
                 self._died(seat, error)
+                await _dismiss(actor, opened=False)  # one that can't be reached or read may still be there
             finally:
                 seat.lost()
             if self._failure is None:
@@ -311,47 +307,6 @@ class RayEngine:
             await asyncio.to_thread(ray.shutdown)
 
 
-def _join(cluster: Cluster) -> tuple[bool, str]:
-    """Join the cluster, or start one here: whether it is ours to leave again, and where Ray's dashboard is.
-
-    Raises ConfigError where Ray is not installed, and EngineFailed where there is no cluster.
-    """
-    local = cluster.address == LOCAL
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell others how it is used
-    if local and "RAY_AUTH_MODE" not in os.environ:
-        # Ray listens on all addresses of a machine: who has not this token is turned away.
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    try:
-        import ray
-    except ImportError:
-        raise ConfigError("engine.name: ray needs Ray: pip install 'codeclm[ray]'") from None
-    if ray.is_initialized():
-        return False, _dashboard(ray.get_runtime_context())
-    room = {"num_cpus": math.ceil(cluster.workers * cluster.cpus) or 1} if local else {}
-    try:
-        _check_reachable(cluster.address)
-        context = ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR", **room)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        said = " ".join(str(error).split())[:500]
-        raise EngineFailed(
-            f"engine.address: no Ray cluster can be used at {cluster.address!r}: {said} `ray start --head` starts one; "
-            f"`{LOCAL}` starts one on this machine for the run."
-        ) from None
-    return True, _dashboard(context)
-
-
-def _check_reachable(address: str) -> None:
-    """Raise OSError where nothing listens at HOST:PORT, which Ray itself would wait for without end."""
-    host, _, port = address.rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host, int(port)), _CONNECTS_WITHIN).close()
-
-
-def _dashboard(context: Any) -> str:
-    url = getattr(context, "dashboard_url", "")
-    return f"http://{url}" if url else ""
-
-
 def _start(cluster: Cluster, given: tuple[Any, ...]) -> Any:
     """A new actor, on whichever node has room, spread over them."""
     import ray
@@ -363,9 +318,11 @@ def _start(cluster: Cluster, given: tuple[Any, ...]) -> Any:
 
 
 async def _dismiss(actor: Any, *, opened: bool) -> None:
-    """End an actor, which first has some time to put its things away."""
+    """End an actor, if it was started; one that was ``opened`` first has some time to put its things away."""
     import ray
 
+    if actor is None:
+        return
     if opened:
         with suppress(TimeoutError, *_ray_errors()):
             await asyncio.wait_for(actor.goodbye.remote(), _FAREWELL)

@@ -36,7 +36,8 @@ def dumps(value: Any) -> bytes:
 
 def _values_of(kind: type) -> _Values | None:
     """What gives the arguments that a record of a class is made of; None for other classes."""
-    if not dataclasses.is_dataclass(kind) or "__reduce__" in vars(kind):
+    made = getattr(kind, "__dataclass_params__", None)
+    if not (made and made.frozen and made.init) or "__reduce__" in vars(kind):
         return None
     fields = dataclasses.fields(kind)
     if not fields or not all(field.init and not field.kw_only for field in fields) or hasattr(kind, "__post_init__"):

@@ -16,7 +16,8 @@ from codeclm.clients.elsewhere import Send, Sent, place
 from codeclm.clients.limited import turn
 from codeclm.clients.protocol import Client, Models
 from codeclm.config import RunConfig
-from codeclm.engines.ray_engine import Cluster, RayEngine, Seat
+from codeclm.engines.ray_cluster import Cluster
+from codeclm.engines.ray_engine import RayEngine, Seat
 from codeclm.prompts.own_templates import templates_in
 from codeclm.records import Completion, ReplyForm, Seed, Slot, SlotResult
 from codeclm.remote.questions import AS_READ, AskAnew, Complete, Opening, RunSlot, SendOwn
@@ -24,27 +25,32 @@ from codeclm.remote.worker import open_worker
 
 
 class Asker:
-    """The worker that asked a question, as the place to send its request from. ``read`` is what it read for it."""
+    """The worker that asked a question, as the place to send its request from. ``read`` is what it read for it.
+
+    The next worker on its seat is another one: its questions have the same numbers.
+    """
 
     def __init__(self, seat: Seat, question: Complete) -> None:
         self.read: Completion | None = None
         self._seat = seat
+        self._link = seat.link
         self._question = question
 
     @property
     def works(self) -> bool:
         """Whether it is there now."""
-        return self._seat.works
+        return self._seat.works and self._seat.link is self._link
 
     async def ask(self, question: Send) -> Sent:
         """Have a request sent, which is most often the question's own."""
         sent: Sent | None = None
         if question.request is self._question.request:
-            sent = await self._seat.ask(SendOwn(question.model, question.traits, self._question.number))
-        if sent is None:
-            sent = await self._seat.ask(question)
-        self.read = sent.completion
-        return sent
+            sent = await self._link.ask(SendOwn(question.model, question.traits, self._question.number))
+        if sent:
+            self.read = sent.completion
+            return sent
+        whole: Sent = await self._link.ask(question)
+        return whole
 
 
 class RemoteSlots:
@@ -61,6 +67,7 @@ class RemoteSlots:
             answer=self._answer,
             fail=stop.press,
         )
+        stop.when_pressed(self.ray.wait_no_more)
         self._named = tuple(config.models.named)
         self._models: dict[str, Client] = {}
         self._forms: dict[str, ReplyForm] = {}
