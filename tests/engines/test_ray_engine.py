@@ -76,6 +76,19 @@ async def test_once_the_run_stops_no_worker_is_waited_for() -> None:
     assert await waiting.any() is seat  # what is recorded is still worked on
 
 
+def test_a_node_of_many_workers_may_die_and_all_of_them_again_and_again_may_not() -> None:
+    failed: list[CodecLMError] = []
+    workers = RayEngine(Cluster(workers=30), opening=(never, None), answer=never, fail=failed.append)  # type: ignore[arg-type]
+    for seat in workers._seats:
+        workers._died(seat, OSError("the node is gone"))
+    assert not failed
+    assert workers.lost == 30
+    for seat in workers._seats:
+        workers._died(seat, OSError("the node is gone"))
+    assert [type(error) for error in failed] == [EngineFailed]
+    assert "60 workers died" in str(failed[0])
+
+
 class Odd:
     """What comes out of its pickle only in the process that it was made in."""
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from codeclm.clients.elsewhere import Send, Sent
 from codeclm.clients.http import Traits
+from codeclm.config import RunConfig
 from codeclm.engines.link import Link
 from codeclm.engines.ray_engine import Hello, Seat
-from codeclm.errors import WorkerLost
+from codeclm.errors import ConfigError, WorkerLost
+from codeclm.prompts.templates import BUILT_IN
 from codeclm.records import Completion, Message, Request
-from codeclm.remote.questions import Complete, SendOwn
+from codeclm.remote.questions import Complete, Opening, SendOwn, files_of_parts
 from codeclm.remote.slots import Asker
+from codeclm.remote.worker import open_worker
 
 REQUEST = Request((Message("user", "hi"),), 0.0)
 
@@ -69,3 +73,18 @@ async def test_a_completion_counts_as_read_there_only_where_the_question_is_stil
     assert (await answer).completion == sent.completion
     assert asked == ([SendOwn] if open_there else [SendOwn, Send])
     assert (asking.read is not None) == open_there
+
+
+async def test_a_node_whose_file_of_parts_is_another_is_refused(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text("async def source(slot, context):\n    return ('one',)\n")
+    models = {name: {"model": name, "base_url": "http://127.0.0.1:9/v1"} for name in ("strong", "target")}
+    method = {"source": f"{mine}:source"}
+    config = RunConfig.model_validate({"seeds": mine, "run_dir": tmp_path, "models": models, "method": method})
+    opening = Opening(config, BUILT_IN, (), frozenset(), files_of_parts(config.method))
+    async with open_worker(opening, never):
+        pass
+    mine.write_text("async def source(slot, context):\n    return ('two',)\n")
+    with pytest.raises(ConfigError, match=r"mine\.py is not the same file as where the run is"):
+        async with open_worker(opening, never):
+            raise AssertionError

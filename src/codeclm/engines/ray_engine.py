@@ -34,9 +34,10 @@ _BEAT = 0.02
 _SHARING = 4
 _IDLE = 0.05
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-# How long the first worker may take to be there, and how many workers may die with no item ended in between.
+# How long the first worker may take to be there, and how many workers may die with no item ended in between: more than
+# there are, for all of them may be on one node.
 _READY_WITHIN = 300.0
-_MOST_DEATHS = 10
+_MOST_DEATHS, _ROUNDS = 10, 2
 _FAREWELL = 20.0  # seconds that a worker has to put its things away
 
 Ask = Callable[[Any], Awaitable[Any]]
@@ -277,7 +278,7 @@ class RayEngine:
         events.note("worker_lost", worker=seat.number, where=seat.where, error=type(error).__name__)
         self.lost += 1
         self._deaths += 1
-        if self._deaths >= _MOST_DEATHS:
+        if self._deaths >= max(_MOST_DEATHS, _ROUNDS * self.cluster.workers):
             said = " ".join(str(error).split())[:500]
             self._give_up(
                 EngineFailed(

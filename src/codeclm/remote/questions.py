@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from codeclm.clients.http import Traits
-from codeclm.config import RunConfig
+from codeclm.config import MethodConfig, RunConfig
+from codeclm.parts import KINDS, part_name
 from codeclm.prompts.templates import Templates
 from codeclm.records import ReplyForm, Request, Seed, Slot
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a worker is opened with. ``serves`` are the models it has a server of its own for."""
+    """What a worker is opened with.
+
+    ``serves`` are the models it has a server of its own for, ``files`` those of the user's own parts, by
+    :func:`files_of_parts` where the run is.
+    """
 
     config: RunConfig
     templates: Templates
     general: tuple[Seed, ...]
     serves: frozenset[str]
+    files: Mapping[str, str]
+
+
+def files_of_parts(settings: MethodConfig) -> dict[str, str]:
+    """The files that a method's parts are in, where the config names files, each with the SHA-256 of what it holds.
+
+    One that can't be read is left out: whoever loads it says why.
+    """
+    digests = dict[str, str]()
+    for kind in KINDS:
+        path = (part_name(settings, kind) or "").rpartition(":")[0]
+        if path.endswith(".py"):
+            with suppress(OSError):
+                digests[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return digests
 
 
 @dataclass(frozen=True, slots=True)

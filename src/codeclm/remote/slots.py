@@ -20,7 +20,7 @@ from codeclm.engines.ray_cluster import Cluster
 from codeclm.engines.ray_engine import RayEngine, Seat
 from codeclm.prompts.own_templates import templates_in
 from codeclm.records import Completion, ReplyForm, Seed, Slot, SlotResult
-from codeclm.remote.questions import AS_READ, AskAnew, Complete, Opening, RunSlot, SendOwn
+from codeclm.remote.questions import AS_READ, AskAnew, Complete, Opening, RunSlot, SendOwn, files_of_parts
 from codeclm.remote.worker import open_worker
 
 
@@ -61,9 +61,11 @@ class RemoteSlots:
         serves = {name for name, model in config.models.named.items() if model.serve and engine.serve == "workers"}
         # A worker may have another working directory.
         given = config.model_copy(update={"run_dir": config.run_dir.absolute()})
+        templates, files = templates_in(config.prompts), files_of_parts(config.method)
+        opening = Opening(given, templates, general, frozenset(serves), files)
         self.ray = RayEngine(
             Cluster(engine.address, engine.workers, engine.cpus_per_worker, engine.gpus_per_worker),
-            opening=(open_worker, Opening(given, templates_in(config.prompts), general, frozenset(serves))),
+            opening=(open_worker, opening),
             answer=self._answer,
             fail=stop.press,
         )

@@ -27,12 +27,12 @@ from codeclm.clients.rate_headers import speaking_of_limits
 from codeclm.clients.served import Served
 from codeclm.config import SIMULATOR
 from codeclm.config_models import ModelConfig
-from codeclm.errors import CallFailed
+from codeclm.errors import CallFailed, ConfigError
 from codeclm.parts import parts_of
 from codeclm.pipeline import Method, run_slot
 from codeclm.prompts.templates import Templates
 from codeclm.records import Completion, ReplyForm, Request, SlotResult
-from codeclm.remote.questions import AskAnew, Complete, Opening, RunSlot, SendOwn
+from codeclm.remote.questions import AskAnew, Complete, Opening, RunSlot, SendOwn, files_of_parts
 from codeclm.serving.servers import own_servers
 from codeclm.simulator.server import Simulator
 
@@ -99,6 +99,7 @@ class Worker:
 
     def __init__(self, opening: Opening, ask: Ask, senders: dict[str, HttpClient], stop: StopSwitch) -> None:
         config = opening.config
+        _check_same(opening.files, files_of_parts(config.method))
         self._method = Method(parts_of(config.method), config.method, config.seed, opening.general)
         self._questions = dict[int, Open]()
         self._clients = {
@@ -142,7 +143,7 @@ class Worker:
 async def open_worker(opening: Opening, ask: Ask) -> AsyncIterator[Callable[[Any], Awaitable[Any]]]:
     """A worker, as long as it is needed; servers of its own are started when they are first asked.
 
-    Raises ConfigError for an environment variable that is missing here, or a part of the user's own.
+    Raises ConfigError for an environment variable that is missing here, or a part of the user's own that is or differs.
     """
     config, stop = opening.config, StopSwitch()
     served = {name: config.models.named[name] for name in sorted(opening.serves)}
@@ -163,6 +164,13 @@ async def open_worker(opening: Opening, ask: Ask) -> AsyncIterator[Callable[[Any
             http = senders[name] = HttpClient(model, session, base_url=base_url, name=name, traits=Traits())
             http.templates, http.server, http.told = opening.templates, server, _take_down
         yield Worker(opening, ask, senders, stop).answer
+
+
+def _check_same(there: Mapping[str, str], here: Mapping[str, str]) -> None:
+    """Raise ConfigError where a file of the user's parts holds something else than where the run is."""
+    for path, digest in here.items():
+        if there.get(path) != digest:
+            raise ConfigError(f"config: `method`: {path} is not the same file as where the run is. Put that one here.")
 
 
 def _take_down(headers: Mapping[str, str]) -> None:
