@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -136,9 +136,11 @@ def test_a_terminal_that_is_closed_ends_the_run_like_a_signal(
     command = ["setsid", "--ctty", *CODECLM, "run", str(config)]
     process = subprocess.Popen(command, stdin=inside, stdout=inside, stderr=inside)
     os.close(inside)
+    os.set_blocking(terminal, False)
     reached = busy(simulator)
     while not reached():
-        os.read(terminal, 65536)
+        with suppress(BlockingIOError):  # what it prints is taken, so that it never waits for us, nor we for it
+            os.read(terminal, 65536)
     os.close(terminal)
     process.wait()
     assert manifest(tmp_path / "run")["state"] == "stopped"
