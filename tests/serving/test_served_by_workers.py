@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.ray_cluster import HAS_RAY
-from tests.running import codeclm, manifest, rows, same_bytes, simulator_process, write_config
+from tests.running import CODECLM, codeclm, manifest, rows, same_bytes, simulator_process, write_config
 from tests.serving.engines import Alive, fake, starts
 
 pytestmark = [pytest.mark.skipif(not HAS_RAY, reason="needs ray"), pytest.mark.timeout(300), pytest.mark.slow]
@@ -41,3 +43,20 @@ def test_a_server_that_can_not_start_on_a_worker_ends_the_run_and_is_told(tmp_pa
     assert "models.target" in done.error
     assert "target.log" in done.error
     assert "Traceback" not in done.error
+
+
+def test_when_the_runs_process_is_killed_the_workers_servers_end_too(tmp_path: Path, alive: Alive) -> None:
+    seen = tmp_path / "seen"
+    target = {"serve": fake("tiny", "--alive", alive.path, "--seen", seen), "retries": 3}
+    engine = {"name": "ray", "workers": 2, "serve": "workers"}
+    with simulator_process("latency=0.3") as simulator:
+        models = {"strong": {"model": "strong", "base_url": simulator.base_url, "max_in_flight": 8}, "target": target}
+        config = write_config(tmp_path / "ray", "", engine=engine, models=models, size=200, method={"pool": 0})
+        run = subprocess.Popen([*CODECLM, "run", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while len(starts(seen)) < 2:
+            assert run.poll() is None, "the run ended before it was killed"
+            with suppress(subprocess.TimeoutExpired):
+                run.wait(0.05)
+        run.kill()
+        run.wait()
+        alive.wait_until_gone()

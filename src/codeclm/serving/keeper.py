@@ -4,6 +4,9 @@ Run as a program of its own, by path: ``python -I keeper.py [--grace SECONDS] CO
 that nobody writes to: when its other end closes, because its owner closed it or was killed, the server is ended:
 SIGTERM to its process group, SIGKILL after GRACE seconds, or those given. When the server ends by itself, so does the
 keeper, with its status. It imports the standard library alone.
+
+It is two processes, the one that was started and its child, which does all this: Ray kills the children of a worker
+that ends, and a keeper that was killed itself would end nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +29,17 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main() -> int:
+    """Have a child keep the server, and wait for it: the child's status."""
+    child = os.fork()
+    if not child:
+        return keep()
+    _on_signals(lambda number, _: os.kill(child, number))
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    _on_signals(signal.SIG_IGN)
+    return status if status >= 0 else 128 - status
+
+
+def keep() -> int:
     """Run the command until it ends or is not wanted any more; its status, 128 and the signal where one ended it."""
     own = sys.argv[1] == "--grace"
     grace, command = (float(sys.argv[2]), sys.argv[3:]) if own else (GRACE, sys.argv[1:])
