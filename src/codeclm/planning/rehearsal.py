@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from codeclm import run_directory
-from codeclm.config import SIMULATOR, BudgetConfig, RunConfig
+from codeclm.config import SIMULATOR, BudgetConfig, EngineConfig, RunConfig
 from codeclm.config_models import ModelConfig, ModelsConfig
 from codeclm.dataset.outcomes import outcome_from_row, row_line
 from codeclm.errors import RunFailed
@@ -77,6 +77,7 @@ def _simulated(config: RunConfig, inputs: Inputs, folder: Path) -> RunConfig:
         "models": _models(config.models, models),
         "method": config.method.model_copy(update=method),
         "budget": BudgetConfig(),
+        "engine": EngineConfig(),
         "metrics_port": None,
     }
     return config.model_copy(update=changes)
