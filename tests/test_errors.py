@@ -56,7 +56,7 @@ def test_each_call_error_has_a_cause_of_its_own() -> None:
 def test_what_waiting_can_mend_is_retried_and_what_it_cannot_stops_the_run() -> None:
     assert {kind.cause for kind in FINAL if kind.fatal} == {"connection", "auth", "unknown_model", "quota"}
     assert {kind.cause for kind in FINAL if kind.retriable} == {
-        "connection", "timeout", "rate", "server", "malformed", "expired"
+        "connection", "timeout", "rate", "server", "malformed", "expired", "worker"
     }  # fmt: skip
 
 
