@@ -185,6 +185,11 @@ class ModelConfig(Section):
         """Where it is reached, for people."""
         return f"a server of its own ({self.serve.engine})" if self.serve else self.base_url
 
+    def opening(self, instruction: str) -> str:
+        """The text after which the model's answer to an instruction begins: the template, filled in."""
+        before, after = self.template.split("{instruction}")
+        return before + instruction + after
+
 
 class ModelsConfig(Section):
     """The models of a run."""

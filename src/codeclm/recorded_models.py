@@ -120,15 +120,14 @@ class _Recorded:
         self.form = recording.form(model)
         self.templates = templates
         self.max_tokens = model.max_tokens
-        self._template = model.template
+        self._config = model
         self._endpoint = endpoint_key(model)
         self._role = role
         self._recording = recording
 
     def opening(self, instruction: str) -> str:
-        """The config's template, filled in."""
-        before, after = self._template.split("{instruction}")
-        return before + instruction + after
+        """As the config has it."""
+        return self._config.opening(instruction)
 
     async def again(self, failed: Request, anew: Request) -> bool:
         """Whether the run asked anew."""

@@ -27,6 +27,21 @@ class Odd(Exception):
         super().__init__(f"{one} and {two}")
 
 
+class ForEver:
+    """A handler that answers nothing, and tells when it began and when it was cancelled."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    async def __call__(self, question: Any) -> Any:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+
+
 Handler = Callable[[Any], Awaitable[Any]]
 
 
@@ -121,42 +136,26 @@ async def test_a_value_that_can_not_cross_keeps_no_other_from_it() -> None:
 
 
 async def test_who_gives_up_has_the_handler_cancelled() -> None:
-    begun, ended = asyncio.Event(), asyncio.Event()
-
-    async def for_ever(question: Any) -> Any:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    async with linked(there=for_ever) as (here, _):
+    handler = ForEver()
+    async with linked(there=handler) as (here, _):
         asking = asyncio.create_task(here.ask("x"))
-        await begun.wait()
+        await handler.begun.wait()
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(handler.ended.wait(), 10)
         assert here.asked == 0
 
 
 async def test_closing_raises_in_who_asked_and_who_will_ask_and_ends_what_is_answered() -> None:
-    begun, ended = asyncio.Event(), asyncio.Event()
-
-    async def for_ever(question: Any) -> Any:
-        begun.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
-
-    async with linked(here=for_ever) as (here, there):
+    handler = ForEver()
+    async with linked(here=handler) as (here, there):
         asked = [asyncio.create_task(here.ask(number)) for number in range(2)]
         there_asked = asyncio.create_task(there.ask("x"))
-        await begun.wait()
+        await handler.begun.wait()
         here.close(lambda: WorkerLost("gone"))
         raised = await asyncio.gather(*asked, here.ask(3), return_exceptions=True)
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(handler.ended.wait(), 10)
         there_asked.cancel()
     assert [str(error) for error in raised] == ["gone"] * 3
     assert len(set(map(id, raised))) == 3  # each its own, with its own traceback

@@ -120,9 +120,8 @@ class HttpClient:
         return False
 
     def opening(self, instruction: str) -> str:
-        """The config's template, filled in."""
-        before, after = self.config.template.split("{instruction}")
-        return before + instruction + after
+        """As the config has it."""
+        return self.config.opening(instruction)
 
     async def complete(self, request: Request) -> Completion:
         """Send the request once. Raises the CallFailed that fits what went wrong."""

@@ -66,14 +66,13 @@ class Asking:
         self.templates = templates
         self.max_tokens = config.max_tokens
         self._name = name
-        self._template = config.template
+        self._config = config
         self._ask = ask
         self._questions = questions
 
     def opening(self, instruction: str) -> str:
-        """The config's template, filled in."""
-        before, after = self._template.split("{instruction}")
-        return before + instruction + after
+        """As the config has it."""
+        return self._config.opening(instruction)
 
     async def complete(self, request: Request) -> Completion:
         """What the run says it is. Raises what it raises there."""
