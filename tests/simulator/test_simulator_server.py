@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -17,8 +17,8 @@ import aiohttp
 import pytest
 
 from codeclm.errors import ConfigError
-from codeclm.prompts.templates import render
-from codeclm.simulator import SimulatorOptions
+from codeclm.prompts.templates import BUILT_IN, render
+from codeclm.simulator import SimulatedModel, SimulatorOptions
 from codeclm.simulator.options import models
 from codeclm.simulator.server import Simulator
 from codeclm.simulator.world import reply
@@ -299,6 +299,21 @@ async def test_a_port_in_use_is_a_clear_error() -> None:
         port = int(simulator.base_url.rsplit(":", 1)[1].split("/")[0])
         with pytest.raises(ConfigError, match=str(port)):
             await Simulator().start(port)
+
+
+async def test_another_world_plays_the_models() -> None:
+    heard: list[tuple[Any, ...]] = []
+
+    def mine(model: SimulatedModel, messages: Sequence[Mapping[str, Any]], /, **how: Any) -> str:
+        heard.append((model.name, messages, how))
+        return "one two three four"
+
+    async with Simulator(reply=mine) as simulator, aiohttp.ClientSession() as session:
+        body = {"model": "target", "messages": HELLO, "temperature": 0.5, "seed": 7, "max_tokens": 2}
+        async with session.post(f"{simulator.base_url}/chat/completions", json=body) as response:
+            (choice,) = (await response.json())["choices"]
+    assert heard == [("target", HELLO, {"temperature": 0.5, "seed": 7, "templates": BUILT_IN})]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("one two ", "length")
 
 
 SERVE = """

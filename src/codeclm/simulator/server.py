@@ -43,19 +43,24 @@ _REFUSAL = "I'm sorry, but I can't help with that."
 
 
 class Simulator:
-    """A server in the running event loop; an async context manager, or :meth:`start` and :meth:`stop`."""
+    """A server in the running event loop; an async context manager, or :meth:`start` and :meth:`stop`.
+
+    ``reply`` says what the models say: the simulated world, or another one behind the same server.
+    """
 
     def __init__(
         self,
         options: SimulatorOptions = SimulatorOptions(),  # noqa: B008 (frozen)
         *,
         templates: Templates = BUILT_IN,
+        reply: world.World = world.reply,
     ) -> None:
         self.base_url = ""
         self.dead = asyncio.Event()
         self._options = options
         self._templates = templates_in(Path(options.prompts).expanduser()) if options.prompts else templates
         self._models = models(options)
+        self._world = reply
         self._key = _key(options)
         self._calls = 0
         self._stats = Stats()
@@ -236,7 +241,7 @@ class Simulator:
             written = api.cut("I see.", 0, call.max_tokens)
             listed = [*likelihoods.listed(model, call.echoed), (written.text, -1.0)]
             return api.Reply(written.text, written.finish_reason, len(listed) - 1, written.completion_tokens, listed)
-        text = world.reply(
+        text = self._world(
             model, call.messages, temperature=call.temperature, seed=call.seed, templates=self._templates
         )
         if call.schema is not None and not text.startswith("{"):

@@ -7,7 +7,7 @@ form. The prompts of codeclm get the reply they ask for; every other message is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from codeclm.prompts.templates import BUILT_IN, PromptRead, Templates, read
 from codeclm.records import ReplyForm
@@ -20,6 +20,23 @@ from codeclm.simulator.requirements import likely_skills, likely_use_case
 
 Fields = Mapping[str, str]
 Reply = Callable[[SimulatedModel, Fields, ReplyForm, int], str]
+
+
+class World(Protocol):
+    """What plays the models behind the simulator's server: :func:`reply`, or a function of one's own."""
+
+    def __call__(
+        self,
+        model: SimulatedModel,
+        messages: Sequence[Mapping[str, Any]],
+        /,
+        *,
+        temperature: float,
+        seed: int,
+        templates: Templates,
+    ) -> str:
+        """What ``model`` says; a pure function of its arguments, of the seed only above temperature 0."""
+
 
 UNREASONABLE = 0.2
 """The share of pairs of a use case and skills that do not belong together."""
