@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 
 from codeclm.amounts import dollars, duration, short
 from codeclm.pages.words import changes
@@ -34,6 +34,13 @@ _TO_SHOW: Final = re.compile("[^\t\n\x20-\x7e\xa0-\xac\xae-\u061b\u061d-\u1fff\u
 def render(template: str, /, **values: Any) -> str:
     """The page, or the part of one, that ``template`` makes of ``values``."""
     return _environment().get_template(template).render(values)
+
+
+def render_from(folder: Path, template: str, /, **values: Any) -> str:
+    """As :func:`render`, for a template of a folder outside the package, which may build on those of the package."""
+    here = _environment()
+    own = here.overlay(loader=ChoiceLoader([FileSystemLoader(folder), *filter(None, [here.loader])]))
+    return own.get_template(template).render(values)
 
 
 def visible(text: object) -> str:
