@@ -3,7 +3,7 @@
 What it sees is fixed before any method runs, and is the same for all of them:
 
 - the notation, in which every skill is used, up to four steps and lists of up to six;
-- instructions in words of the *fluent* skills, half of all, in every phrasing but with one or two steps and short lists;
+- instructions in words of the *fluent* skills, half of all, in every phrasing, but of one or two steps and short lists;
 - rarely an instruction in words of one of the other, *latent* skills, and only in its first phrasing.
 
 So it can do everything, but has yet to learn that people's words, many steps or long lists mean what it can do. This
