@@ -95,6 +95,19 @@ async def test_batching_changes_no_answer(checkpoint: Path, monkeypatch: pytest.
     assert {reason for _, reason in alone} == {"stop", "length"}
 
 
+def test_nothing_is_rounded_to_float32_on_the_way(checkpoint: Path) -> None:
+    import torch
+
+    greedy = Greedy(checkpoint)
+    ids = torch.tensor([greedy.prompt([{"role": "user", "content": prompts(1)[0]}], 1).tokens])
+    with torch.inference_mode():
+        before = greedy._model(input_ids=ids).logits[0, -1]
+        greedy._model.model.embed_tokens.weight[ids[0, 0], 0] += 1e-11
+        moved = (greedy._model(input_ids=ids).logits[0, -1] - before).abs()
+    assert before.dtype == torch.float64
+    assert 0 < moved.min() <= moved.max() < 1e-8  # float32 would keep it off, or make it a step of 1e-7
+
+
 async def test_an_answer_is_that_of_transformers(checkpoint: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -121,7 +134,7 @@ async def test_an_answer_is_that_of_transformers(checkpoint: Path) -> None:
 async def test_an_answer_ends_at_its_own_limit_or_that_of_the_context(checkpoint: Path) -> None:
     async with serving(target=checkpoint) as (_, ask):
         limits = (1, 5, 5000)
-        got = await asyncio.gather(*(ask(max_tokens=limit) for limit in limits))
+        *got, _ = await asyncio.gather(*(ask(max_tokens=limit) for limit in limits), ask("sort " * 60, max_tokens=1))
         short, middle, longest = (said(each)[0].split() for each in got)
         long = await ask("sort " * CONTEXT)
     assert [said(each)[1] for each in got] == ["length"] * 3
