@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Final
 
@@ -28,8 +29,8 @@ from codeclm.reporting.drawing import Drawing
 from codeclm.reporting.report import STYLES
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
-_STYLES: Final = ".scroll th.number { white-space: normal; }"
-"""Tables here have many columns: their names may break into lines."""
+_STYLES: Final = "td.number small { display: block; } .scroll th.number { white-space: normal; }"
+"""Tables here have many columns: names may break into lines, and an interval stands below its figure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ def page(found: ByCondition, about: Mapping[str, str]) -> str:
     """The page, as HTML."""
     draw, checked = Drawing(), check(found)
     sections = [section for section in _sections(found, checked, draw) if section.figures]
-    notices = [(("warn" if len(of.all_seeds(found)) < 2 else ""), note) for note in notes(found)]
+    kinds = chain(["warn" if len(of.all_seeds(found)) < 2 else ""], repeat(""))
+    notices = list(zip(kinds, notes(found), strict=False))
     if draw.missing:
         notices.append(("", f"No charts, only their figures: {draw.missing}. {INSTALL} gets what draws them."))
     return render_from(
@@ -84,19 +86,19 @@ def _sections(found: ByCondition, checked: Sequence[Checked], draw: Drawing) -> 
             "instrument", "The instrument",
             "A test is worth what it finds: with a part of codeclm broken on purpose, its figure has to be worse.",
             figures.claims(checked, INSTRUMENT, "Is what is broken worse?", draw),
-            figures.iterations(found, draw),
         ),
         _section(
             "studies", "What it hangs on",
-            "Codeclm with one thing changed at a time.",
+            "How codeclm’s result comes about, and how it goes with one thing changed at a time.",
+            figures.iterations(found, draw),
             figures.sizes(found, draw),
             figures.shares(found, draw),
             figures.thresholds(found, draw),
-            figures.steps(found, draw),
         ),
         _section(
-            "price", "The price",
-            "What the user’s task gained was paid for in calls, and in what the model forgot.",
+            "price", "Gained and paid",
+            "Where the user’s task gained, what the model forgot of the rest, and the calls it took.",
+            figures.steps(found, draw),
             figures.forgetting(found, draw),
             figures.costs(found, draw),
         ),

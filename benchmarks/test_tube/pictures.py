@@ -42,7 +42,7 @@ def dots(values: Values, seeds: Values, title: str, start: float | None = None) 
     Keys of ``values``: name, kind, value, low, high, label; of ``seeds``: name, value. A kind is one of ``_KINDS``.
     """
     y = _named([value["name"] for value in values])
-    axis = alt.Axis(format=_PERCENT, tickCount=5)
+    axis = alt.Axis(format=_PERCENT, tickCount=4)
     lowest = min([value["low"] for value in values] + ([] if start is None else [start]))
     scale = alt.Scale(domainMin=max(0.0, lowest - 0.03), nice=True, zero=False)
     x = alt.X("value:Q", title=title, axis=axis, scale=scale)
@@ -64,7 +64,7 @@ def differences(values: Values, seeds: Values, title: str) -> Chart:
     Keys of ``values``: name, value, low, high, label, holds (yes, no, open); of ``seeds``: name, value.
     """
     y = _named([value["name"] for value in values])
-    x = alt.X("value:Q", title=title, axis=alt.Axis(tickCount=6), scale=alt.Scale(zero=True))
+    x = alt.X("value:Q", title=title, axis=alt.Axis(tickCount=4), scale=alt.Scale(zero=True))
     scale = alt.Scale(domain=["yes", "open", "no"], range=[BLUE, GREY, ORANGE])
     colour = alt.Color("holds:N", scale=scale, legend=alt.Legend(title="the claim holds:", **_LOOK))
     base = alt.Chart(data(values)).encode(y=y)

@@ -60,10 +60,10 @@ def markdown(made: Iterable[Table], notes: Sequence[str], about: Mapping[str, st
     """The tables as Markdown: ``notes`` before them, what was measured on what (``about``) after them."""
     parts = ["# The test tube", *map(_escaped, notes)]
     for table in made:
-        lines = [table.columns, ("---",) * table.texts + ("---:",) * (len(table.columns) - table.texts)]
-        body = [f"| {' | '.join(line)} |" for line in lines]
-        body += [f"| {' | '.join(map(_escaped, row))} |" for row in table.rows]
-        parts.append(f"## {table.title}\n\n{table.about}\n\n" + "\n".join(body))
+        head, *body = [f"| {' | '.join(map(_escaped, row))} |" for row in (table.columns, *table.rows)]
+        sides = ["---"] * table.texts + ["---:"] * (len(table.columns) - table.texts)
+        lines = [head, f"| {' | '.join(sides)} |", *body]
+        parts.append(f"## {table.title}\n\n{table.about}\n\n" + "\n".join(lines))
     if about:
         parts.append("\n".join(f"- {_escaped(key)}: {_escaped(value)}" for key, value in about.items()))
     return "\n\n".join(parts) + "\n"
