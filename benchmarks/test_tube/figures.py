@@ -5,7 +5,8 @@ A figure that there are no results for is None.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Final
 
@@ -13,6 +14,7 @@ from benchmarks.test_tube import conditions as of
 from benchmarks.test_tube.claims import Checked, Kind
 from benchmarks.test_tube.conditions import BREAKS, CODECLM, START, ByCondition, measured
 from benchmarks.test_tube.intervals import Estimate
+from benchmarks.test_tube.results import Result
 from benchmarks.test_tube.table import kept_by_iteration, right_by_steps
 from codeclm.chart_style import Values
 from codeclm.pages.figures import Figure, as_rows
@@ -105,8 +107,7 @@ def shares(found: ByCondition, draw: Drawing) -> Figure | None:
     points = [(CODECLM, at, name) for at, name in of.settings(found, "share", 1.0)]
     about = "The further up, the better, from pairs of equal number made from a part of the user’s metadata; bars are "
     about += "95 % intervals"
-    title = "Capacity recovered by share of the metadata (Figure 4)"
-    return _curve("shares", title, about, points, found, draw, axis="share of the metadata")
+    return _curve("shares", about, points, found, draw)
 
 
 def thresholds(found: ByCondition, draw: Drawing) -> Figure | None:
@@ -115,7 +116,7 @@ def thresholds(found: ByCondition, draw: Drawing) -> Figure | None:
     about = (
         f"How wide a gap must be for a pair to be kept ({of.THRESHOLD:g} is codeclm’s own): the further up, the better"
     )
-    return _curve("thresholds", "Capacity recovered by threshold", about, points, found, draw, axis="threshold")
+    return _curve("thresholds", about, points, found, draw)
 
 
 def sizes(found: ByCondition, draw: Drawing) -> Figure | None:
@@ -123,7 +124,7 @@ def sizes(found: ByCondition, draw: Drawing) -> Figure | None:
     lines = {method: of.sizes(found, method) for method in (CODECLM, "wizardlm+")}
     points = [(method, at, name) for method, line in lines.items() if len(line) > 1 for at, name in line]
     about = "The further up, the better; the steeper, the more is gained by twice as many pairs"
-    return _curve("sizes", "Capacity recovered by pairs (Figure 5)", about, points, found, draw, axis="pairs")
+    return _curve("sizes", about, points, found, draw)
 
 
 def forgetting(found: ByCondition, draw: Drawing) -> Figure | None:
@@ -147,6 +148,15 @@ def forgetting(found: ByCondition, draw: Drawing) -> Figure | None:
     if START not in found:
         about = "Right is better on the user’s task, up is better on the whole world."
     return Figure("forgetting", title, about, *as_rows(values), drawn)
+
+
+def pairs(found: ByCondition, draw: Drawing) -> list[Figure]:
+    """CRR by what a method's pairs are like."""
+    made = [
+        _pairs("on-task", "Pairs on the user’s task", "the user’s skills", lambda one: one.on_task, found, draw),
+        _pairs("latent", "Pairs on what is latent", "latent skills", lambda one: one.latent, found, draw),
+    ]
+    return [figure for figure in made if figure]
 
 
 def costs(found: ByCondition, draw: Drawing) -> Figure | None:
@@ -176,7 +186,7 @@ def steps(found: ByCondition, draw: Drawing) -> Figure | None:
         for name in shown
         for number, value in right_by_steps(found, name).items()
     ]
-    if len({value["at"] for value in values}) < 2:
+    if (len(shown) < 2 and CODECLM not in shown) or len({value["at"] for value in values}) < 2:
         return None
     title = "Where it was gained: by number of steps"
     titles = ("steps that an instruction asks for", "accuracy, user’s task")
@@ -187,10 +197,49 @@ def steps(found: ByCondition, draw: Drawing) -> Figure | None:
     return Figure("steps", title, about, *as_rows(values), drawn)
 
 
+def _pairs(
+    name: str, title: str, what: str, share: Callable[[Result], float | None], found: ByCondition, draw: Drawing
+) -> Figure | None:
+    axis = f"steps of the pairs that are of {what}"
+    values: Values = []
+    for method in (*of.methods(found), *(each for each in BREAKS if each in found)):
+        known = [each for one in found[method].values() if (each := share(one)) is not None]
+        estimate = measured(found, method)
+        if known and estimate:
+            values.append({"name": method, "kind": _kind(method), "x": fmean(known), **_ends("y", estimate)})
+    if len(values) < 2:
+        return None
+    drawn = draw(name, title, lambda charts: charts.scatter(values, (axis, _CRR), x_format="%", start=False), _PICTURES)
+    told = f"Up is better, right is more of {what} in the pairs; where points rise to the right, the two go together."
+    return Figure(name, title, told, *as_rows(values), drawn)
+
+
+@dataclass(frozen=True, slots=True)
+class _Study:
+    """A setting that codeclm was run with more than one value of, and the condition it is held against."""
+
+    title: str
+    axis: str
+    format: str
+    against: str
+    being: str
+
+
+_STUDIES: Final = {
+    "sizes": _Study("Capacity recovered by pairs (Figure 5)", "pairs", ",d", START, "before any training"),
+    "shares": _Study(
+        "Capacity recovered by share of the metadata (Figure 4)", "share of the metadata", ".0%", "no-metadata",
+        "with none of it",
+    ),
+    "thresholds": _Study(
+        "Capacity recovered by threshold", "threshold", "~g", "metadata+rubrics", "without a filter"
+    ),
+}  # fmt: skip
+
+
 def _curve(
-    name: str, title: str, about: str, points: Sequence[tuple[str, float, str]], found: ByCondition, draw: Drawing,
-    *, axis: str,
-) -> Figure | None:  # fmt: skip
+    name: str, about: str, points: Sequence[tuple[str, float, str]], found: ByCondition, draw: Drawing
+) -> Figure | None:
     values: Values = [
         {"at": at, "of": line, **_interval(estimate)}
         for line, at, condition in points
@@ -198,17 +247,16 @@ def _curve(
     ]
     if len({value["at"] for value in values}) < 2:
         return None
-    against = {"sizes": START, "thresholds": "metadata+rubrics", "shares": "no-metadata"}[name]
-    level = measured(found, against)
-    beside: Values = [{"name": against, "value": level.value}] if level else []
-    format = {"sizes": ",d", "thresholds": "~g", "shares": ".0%"}[name]
+    study = _STUDIES[name]
+    level = measured(found, study.against)
+    beside: Values = [{"name": study.against, "value": level.value}] if level else []
+    titles = (study.axis, _CRR)
     drawn = draw(
-        name, title,
-        lambda charts: charts.curve(values, beside, (axis, _CRR), x_format=format, doubling=name == "sizes"), _PICTURES,
+        name, study.title,
+        lambda charts: charts.curve(values, beside, titles, x_format=study.format, doubling=name == "sizes"), _PICTURES,
     )  # fmt: skip
-    told = {"sizes": "before any training", "thresholds": "without a filter", "shares": "with none of it"}[name]
-    about += f"; the dashed line is {against}, {told}." if level else "."
-    return Figure(name, title, about, *as_rows(values), drawn)
+    about += f"; the dashed line is {study.against}, {study.being}." if level else "."
+    return Figure(name, study.title, about, *as_rows(values), drawn)
 
 
 def _interval(estimate: Estimate) -> dict[str, float]:

@@ -14,7 +14,7 @@ Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
 
 _CHARACTER: Final = 6.9  # pixels of a name, in a wide font of 11
-_HEIGHT: Final = 14.0
+_HEIGHT: Final = 16.0
 _DOT: Final = 5.0
 _AWAY: Final = (8.0, 20.0)
 _SIDES: Final = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (-1, -1), (1, 1), (-1, 1))

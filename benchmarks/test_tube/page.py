@@ -29,8 +29,13 @@ from codeclm.reporting.drawing import Drawing
 from codeclm.reporting.report import STYLES
 
 _TEMPLATES: Final = Path(__file__).parent / "templates"
-_STYLES: Final = "td.number small { display: block; } .scroll th.number { white-space: normal; }"
-"""Tables here have many columns: names may break into lines, and an interval stands below its figure."""
+_STYLES: Final = """
+td.number small { display: block; }
+.scroll th.number { white-space: normal; }
+@media (min-width: 1000px) { [aria-labelledby="order-title"] .figures > :nth-last-child(3) { grid-row: span 2; } }
+"""
+"""Tables here have many columns: names may break into lines, and an interval stands below its figure. The first of
+three figures has both others beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +82,30 @@ def page(found: ByCondition, about: Mapping[str, str]) -> str:
 def _sections(found: ByCondition, checked: Sequence[Checked], draw: Drawing) -> list[Section]:
     return [
         _section(
-            "order", "The paper’s claim",
-            "Every method was asked for as many pairs, and each trained the same start checkpoint.",
+            "order", "The claim, and the instrument",
+            "Every method was asked for as many pairs, and each trained the same start checkpoint. A test is worth "
+            "what it finds: with a part of codeclm broken on purpose, its result has to be worse.",
             figures.methods(found, draw),
             figures.claims(checked, PAPER, "Does each part help?", draw),
-        ),
-        _section(
-            "instrument", "The instrument",
-            "A test is worth what it finds: with a part of codeclm broken on purpose, its figure has to be worse.",
             figures.claims(checked, INSTRUMENT, "Is what is broken worse?", draw),
         ),
         _section(
-            "studies", "What it hangs on",
-            "How codeclm’s result comes about, and how it goes with one thing changed at a time.",
+            "reasons", "How it comes about",
+            "What the pairs are like, and where they help.",
             figures.iterations(found, draw),
+            figures.steps(found, draw),
+            *figures.pairs(found, draw),
+        ),
+        _section(
+            "studies", "One thing changed",
+            "Codeclm, and a baseline where it says so, with one thing changed at a time.",
             figures.sizes(found, draw),
             figures.shares(found, draw),
             figures.thresholds(found, draw),
         ),
         _section(
-            "price", "Gained and paid",
-            "Where the user’s task gained, what the model forgot of the rest, and the calls it took.",
-            figures.steps(found, draw),
+            "price", "The price",
+            "What the model forgot of the rest, and the calls it took.",
             figures.forgetting(found, draw),
             figures.costs(found, draw),
         ),

@@ -137,7 +137,9 @@ def test_what_is_missing_is_left_out_and_said(no_charts: None) -> None:
 @pytest.mark.parametrize("conditions", [(), ("start",), ("codeclm",), ("flipped",), ("random", "shuffled")])
 def test_there_is_a_page_of_whatever_there_is(tmp_path: Path, conditions: tuple[str, ...], no_charts: None) -> None:
     report.write(tmp_path, made_up.results(range(2), conditions), {})
-    Parsed((tmp_path / "page.html").read_text())
+    told = Parsed((tmp_path / "page.html").read_text()).text
+    assert ("How it comes about" in told) == (len(conditions) > 1 or "codeclm" in conditions)
+    assert "One thing changed" not in told
     assert (tmp_path / "table.md").read_text().startswith("# The test tube\n")
 
 
@@ -162,7 +164,7 @@ def test_names_keep_off_each_other_where_there_is_room() -> None:
 def test_a_picture_is_the_same_each_time() -> None:
     found = by_condition(made_up.results())
     text = page.page(found, ABOUT)
-    assert text.count("<svg") == 10
+    assert text.count("<svg") == 12
     assert page.page(found, ABOUT) == text
     parsed = Parsed(text)
     assert parsed.links() == {"#content"}
@@ -179,6 +181,6 @@ async def test_the_page_fits_its_screens(page: Page, phone: Page, accessible: Ac
         await screen.goto(address)
         assert await screen.evaluate(FITS)
         await accessible(screen)
-    assert await page.locator("svg.chart").count() == 10
+    assert await page.locator("svg.chart").count() == 12
     await page.emulate_media(color_scheme="dark")
     await accessible(page)
