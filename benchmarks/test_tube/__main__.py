@@ -109,12 +109,8 @@ def _all_seeds(places: list[Place], chosen: list[Arm], jobs: int) -> None:
     """Work on all seeds, ``jobs`` at once, each in a process with one thread: small matrices gain nothing from two."""
     os.environ.update(OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        for done in [pool.submit(_work, place, chosen) for place in places]:
+        for done in [pool.submit(experiment.work, place, chosen) for place in places]:
             done.result()
-
-
-def _work(place: Place, chosen: list[Arm]) -> None:
-    experiment.work(place, chosen, lambda text: print(text, flush=True))
 
 
 def _about(size: Size, settings: Settings) -> dict[str, str]:

@@ -45,6 +45,7 @@ _OF_METHODS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 _SIZES: Final = (0.25, 0.5, 2.0)
 _SHARES: Final = (0.2, 0.4, 0.6, 0.8)
+_ITERATIONS: Final = (2, 3)
 _THRESHOLDS: Final = (0.0, 1.0, 5.0, 7.0)
 
 
@@ -59,6 +60,7 @@ def arms(pairs: int) -> tuple[Arm, ...]:
         Arm("shuffled", pairs, shuffled_of="codeclm"),
         *(_method(f"{name}@{size}", name, size) for name in ("codeclm", "wizardlm+") for size in sizes),
         *(_codeclm(f"codeclm:share={share:g}", pairs, {"metadata_share": share}) for share in _SHARES),
+        *(_iterated(f"metadata+rubrics:iterations={count}", pairs, count) for count in _ITERATIONS),
         *(_codeclm(f"codeclm:threshold={points:g}", pairs, {"threshold": points}) for points in _THRESHOLDS),
         _codeclm("codeclm:noisy-judge", pairs, judge="judge-noisy"),
     )
@@ -72,6 +74,11 @@ QUICK: Final = frozenset(
 
 def _method(name: str, method: str, pairs: int) -> Arm:
     return Arm(name, pairs, {"name": method, **_OF_METHODS.get(method, _ONE_EACH)})
+
+
+def _iterated(name: str, pairs: int, count: int) -> Arm:
+    """Metadata and Self-Rubrics, each instruction improved so often less one. The method's own is 4, the paper's most."""
+    return Arm(name, pairs, {"name": "metadata+rubrics", **_ONE_EACH, "iterations": count})
 
 
 def _codeclm(name: str, pairs: int, method: Mapping[str, Any] | None = None, **more: Any) -> Arm:

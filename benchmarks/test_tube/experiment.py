@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -259,25 +260,23 @@ class _Work:
 
 
 def _score(evaluated: Evaluated) -> Score:
-    """Judgements as a score. Raises ValueError for an item without a result: nothing may be missing here."""
-    outcomes = [verdict(compared, RULE) for compared in evaluated.compared]
-    if "invalid" in outcomes:
-        raise ValueError(
-            f"{outcomes.count('invalid')} items without a result: {evaluated.judgements[outcomes.index('invalid')]}"
-        )
-    right, steps = [], []
-    for judgement in evaluated.judgements:
-        asked = _task(judgement.item.instruction)
-        answer = judgement.candidate
+    """Judgements as a score. An item to which there is no answer is lost; one without a judgement is a ValueError."""
+    outcomes, right, steps = [], [], []
+    for judgement, compared in zip(evaluated.judgements, evaluated.compared, strict=True):
+        asked, answer = _task(judgement.item.instruction), judgement.candidate
+        outcome = verdict(compared, RULE) if isinstance(answer, Answer) else "loss"
+        if outcome == "invalid":
+            raise ValueError(f"{judgement.item.id}: no judgement: {judgement.failure}")
+        outcomes.append(outcome)
         right.append(isinstance(answer, Answer) and credit(asked, answer.text) == 1)
-        steps.append(str(len(asked.phrasings)))
+        steps.append(len(asked.phrasings))
     return Score(
         outcomes.count("win"),
         outcomes.count("tie"),
         outcomes.count("loss"),
         "".join("0" if outcome == "loss" else "1" for outcome in outcomes),
         "".join(str(int(one)) for one in right),
-        "".join(steps),
+        "".join(map(str, steps)),
     )
 
 
@@ -294,9 +293,9 @@ def _forget_weights(model: Path) -> None:
         path.unlink()
 
 
-def work(place: Place, arms: Sequence[Arm], tell: Callable[[str], None]) -> None:
-    """:func:`run_seed` in an event loop and on a core of its own."""
+def work(place: Place, arms: Sequence[Arm]) -> None:
+    """:func:`run_seed` in a process and on a core of its own, telling its arms as they end."""
     import torch
 
     torch.set_num_threads(1)
-    asyncio.run(run_seed(place, arms, tell))
+    asyncio.run(run_seed(place, arms, partial(print, flush=True)))
