@@ -143,7 +143,7 @@ def forgetting(found: ByCondition, draw: Drawing) -> Figure | None:
         "forgetting", title,
         lambda charts: charts.scatter(values, titles, x_format="%", start=START in found), _PICTURES,
     )  # fmt: skip
-    about = "Right is better on the user’s task, up is better on the whole world; what lies below the dashed line has "
+    about = "Right is better on the user’s task, up is better on the whole world; what lies below the level line has "
     about += "forgotten more than it has learnt."
     if START not in found:
         about = "Right is better on the user’s task, up is better on the whole world."
