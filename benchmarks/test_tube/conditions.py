@@ -7,6 +7,7 @@ A condition is a method (``codeclm``), a method at another number of pairs (``co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.test_tube.intervals import Estimate, Marks, difference, share
@@ -24,8 +25,26 @@ BREAKS: Final[Mapping[str, str]] = {
 """What is broken in each condition that is."""
 ABLATION: Final = ("self-instruct", "metadata-only", "metadata+rubrics", CODECLM)
 """The paper's Table 3: each adds one part of codeclm to the one before."""
-THRESHOLD: Final = 3.0
-"""Codeclm's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting that a method was run with several values of: its name in conditions, and the method's own value."""
+
+    name: str
+    method: str
+    own: float
+    about: str
+
+
+SETTINGS: Final[Mapping[str, Setting]] = {
+    one.name: one
+    for one in (
+        Setting("share", CODECLM, 1.0, "share of the metadata"),
+        Setting("threshold", CODECLM, 3.0, "threshold"),
+        Setting("iterations", "metadata+rubrics", 4.0, "iterations"),
+    )
+}
 
 ByCondition = Mapping[str, Mapping[int, Result]]
 """Results by condition, then by seed."""
@@ -57,11 +76,11 @@ def sizes(found: ByCondition, method: str) -> list[tuple[float, str]]:
     return sorted(points)
 
 
-def settings(found: ByCondition, setting: str, own: float) -> list[tuple[float, str]]:
-    """The values of a setting that codeclm has results at, ``own`` its own, and their conditions; the least first."""
-    prefix = f"{CODECLM}:{setting}="
+def settings(found: ByCondition, setting: Setting) -> list[tuple[float, str]]:
+    """The values of a setting that its method has results at, its own too, and their conditions; the least first."""
+    prefix = f"{setting.method}:{setting.name}="
     points = [(float(name.removeprefix(prefix)), name) for name in found if name.startswith(prefix)]
-    return sorted([*points, *([(own, CODECLM)] if CODECLM in found else [])])
+    return sorted([*points, *([(setting.own, setting.method)] if setting.method in found else [])])
 
 
 def user_recovered(result: Result) -> str:

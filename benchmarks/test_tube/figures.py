@@ -104,7 +104,7 @@ def iterations(found: ByCondition, draw: Drawing) -> Figure | None:
 
 def shares(found: ByCondition, draw: Drawing) -> Figure | None:
     """CRR by share of the metadata: the paper's Figure 4."""
-    points = [(CODECLM, at, name) for at, name in of.settings(found, "share", 1.0)]
+    points = _points(found, "share")
     about = "The further up, the better, from pairs of equal number made from a part of the user’s metadata; bars are "
     about += "95 % intervals"
     return _curve("shares", about, points, found, draw)
@@ -112,11 +112,17 @@ def shares(found: ByCondition, draw: Drawing) -> Figure | None:
 
 def thresholds(found: ByCondition, draw: Drawing) -> Figure | None:
     """CRR by the filter's threshold."""
-    points = [(CODECLM, at, name) for at, name in of.settings(found, "threshold", of.THRESHOLD)]
+    own = of.SETTINGS["threshold"].own
+    about = f"How wide a gap must be for a pair to be kept ({own:g} is codeclm’s own): the further up, the better"
+    return _curve("thresholds", about, _points(found, "threshold"), found, draw)
+
+
+def improved(found: ByCondition, draw: Drawing) -> Figure | None:
+    """CRR of Self-Rubrics without a filter by how often each instruction goes round."""
     about = (
-        f"How wide a gap must be for a pair to be kept ({of.THRESHOLD:g} is codeclm’s own): the further up, the better"
+        "How often metadata+rubrics, which filters nothing, takes each instruction round: the further up, the better"
     )
-    return _curve("thresholds", about, points, found, draw)
+    return _curve("improved", about, _points(found, "iterations"), found, draw)
 
 
 def sizes(found: ByCondition, draw: Drawing) -> Figure | None:
@@ -234,7 +240,15 @@ _STUDIES: Final = {
     "thresholds": _Study(
         "Capacity recovered by threshold", "threshold", "~g", "metadata+rubrics", "without a filter"
     ),
+    "improved": _Study(
+        "Capacity recovered by times round", "iterations", "~g", "metadata-only", "where none is improved"
+    ),
 }  # fmt: skip
+
+
+def _points(found: ByCondition, setting: str) -> list[tuple[str, float, str]]:
+    one = of.SETTINGS[setting]
+    return [(one.method, at, name) for at, name in of.settings(found, one)]
 
 
 def _curve(

@@ -31,8 +31,8 @@ def _on_gaps(found: ByCondition) -> Iterator[str]:
     missing = [name for name in (START, *METHODS, *BREAKS, NOISY) if name not in found]
     studies = {
         "other numbers of pairs": len(of.sizes(found, CODECLM)) < 2 and len(of.sizes(found, "wizardlm+")) < 2,
-        "shares of the metadata": len(of.settings(found, "share", 1.0)) < 2,
-        "thresholds": len(of.settings(found, "threshold", of.THRESHOLD)) < 2,
+    } | {
+        f"{setting.method} by {setting.about}": len(of.settings(found, setting)) < 2 for setting in of.SETTINGS.values()
     }
     missing += [name for name, gone in studies.items() if gone]
     if missing:

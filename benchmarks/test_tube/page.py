@@ -98,10 +98,11 @@ def _sections(found: ByCondition, checked: Sequence[Checked], draw: Drawing) -> 
         ),
         _section(
             "studies", "One thing changed",
-            "Codeclm, and a baseline where it says so, with one thing changed at a time.",
+            "Codeclm, or another method where it says so, with one thing changed at a time.",
             figures.sizes(found, draw),
             figures.shares(found, draw),
             figures.thresholds(found, draw),
+            figures.improved(found, draw),
         ),
         _section(
             "price", "The price",

@@ -20,6 +20,8 @@ from benchmarks.test_tube.results import Result
 
 _DASH: Final = "–"
 _MODELS: Final = ("strong", "target", "judge")
+_SERVED_AS: Final = {START: "target", "judge-noisy": "judge"}
+"""What models were there as whose names are others: the target of a run is the start checkpoint."""
 _TO_ESCAPE: Final = re.compile(r"([\\`*_\[\]<|&])")
 
 
@@ -46,8 +48,7 @@ def tables(found: ByCondition) -> list[Table]:
         _claims(check(found)),
         _main("breaks", "Broken on purpose", _BREAKS, found, _beside_codeclm(found, BREAKS)),
         _main("sizes", "By number of pairs", _SIZES, found, sizes if any("@" in name for name in sizes) else []),
-        _setting(found, "share", "By share of the metadata", 1.0),
-        _setting(found, "threshold", "By threshold", of.THRESHOLD),
+        *(_setting(found, setting) for setting in of.SETTINGS.values()),
         _main("noisy", "A noisy judge", _NOISY, found, _beside_codeclm(found, [NOISY])),
         _iterations(found),
         _pairs(found, trained),
@@ -115,15 +116,24 @@ def _row(found: ByCondition, condition: str, models: Sequence[str]) -> tuple[str
         f"{fmean(one.pairs for one in results):,.0f}",
         *(percent(of.measured(found, condition, measure)) for measure in measures),
         percent(of.still_right(found, condition)),
-        *(f"{fmean(one.calls.get(model, 0) for one in results):,.0f}" for model in models),
+        *(f"{fmean(_calls(one).get(model, 0) for one in results):,.0f}" for model in models),
         f"{tokens:,.0f}",
     )
 
 
 def _models(found: ByCondition) -> list[str]:
     """The models that were called, those of a run of codeclm first."""
-    called = {model for of_seeds in found.values() for one in of_seeds.values() for model in one.calls}
+    called = {model for of_seeds in found.values() for one in of_seeds.values() for model in _calls(one)}
     return [*_MODELS, *sorted(called - set(_MODELS))]
+
+
+def _calls(one: Result) -> dict[str, int]:
+    """Its calls by what a model was there as."""
+    calls: dict[str, int] = {}
+    for model, count in one.calls.items():
+        role = _SERVED_AS.get(model, model)
+        calls[role] = calls.get(role, 0) + count
+    return calls
 
 
 def _named(found: ByCondition, condition: str) -> str:
@@ -155,11 +165,12 @@ def _claims(checked: Sequence[Checked]) -> Table:
     return Table("claims", "Claims", about, columns, rows, texts=3)
 
 
-def _setting(found: ByCondition, setting: str, title: str, own: float) -> Table:
-    points = of.settings(found, setting, own)
+def _setting(found: ByCondition, setting: of.Setting) -> Table:
+    points = of.settings(found, setting)
     rows = tuple((f"{at:g}", *_row(found, name, _models(found))[1:]) for at, name in points) if len(points) > 1 else ()
-    shape = _main(setting, title, f"Codeclm; its own is {own:g}.", found, ())
-    return Table(setting, title, shape.about, (setting, *shape.columns[1:]), rows)
+    about = f"Of {setting.method}, whose own is {setting.own:g}."
+    shape = _main(setting.name, f"By {setting.about}", about, found, ())
+    return Table(shape.name, shape.title, about, (setting.about, *shape.columns[1:]), rows)
 
 
 def _iterations(found: ByCondition) -> Table:
@@ -171,7 +182,7 @@ def _iterations(found: ByCondition) -> Table:
     )
     columns = ("condition", *(f"iteration {number}" for number in range(1, most + 1)))
     about = "Percent of the kept pairs by the iteration they were kept at, over all seeds, as in the paper's Figure 3."
-    return Table("iterations", "Kept by iteration", about, columns, rows)
+    return Table("kept", "Kept by iteration", about, columns, rows)
 
 
 def kept_by_iteration(found: ByCondition, condition: str) -> list[float]:
@@ -189,6 +200,7 @@ def _pairs(found: ByCondition, trained: Sequence[str]) -> Table:
         (lambda one: one.on_task, 100, ".1f"),
         (lambda one: one.latent, 100, ".1f"),
         (lambda one: one.steps, 1, ".2f"),
+        (lambda one: None if one.steps is None else one.tested, 1, ".1f"),
     )
     rows = []
     for name in trained:
@@ -200,9 +212,11 @@ def _pairs(found: ByCondition, trained: Sequence[str]) -> Table:
             rows.append((name, *cells))
     about = (
         "On task: percent of the pairs' steps that are of the user's skills. Latent: percent that are of skills which "
-        "pre-training left latent. Means over the seeds."
+        "pre-training left latent. In a test: pairs that have the very instruction of a test item. All are means over "
+        "the seeds."
     )
-    return Table("pairs", "What the pairs are like", about, ("condition", "on task", "latent", "steps"), tuple(rows))
+    columns = ("condition", "on task", "latent", "steps", "in a test")
+    return Table("pairs", "What the pairs are like", about, columns, tuple(rows))
 
 
 def _steps(found: ByCondition) -> Table:

@@ -16,6 +16,7 @@ RATES: Final = {
     "wizardlm+@30": 0.4, "wizardlm+@60": 0.5, "wizardlm+@240": 0.69, "codeclm:share=0.2": 0.57,
     "codeclm:share=0.4": 0.64, "codeclm:share=0.6": 0.68, "codeclm:share=0.8": 0.69, "codeclm:threshold=0": 0.61,
     "codeclm:threshold=1": 0.66, "codeclm:threshold=5": 0.72, "codeclm:threshold=7": 0.64, "codeclm:noisy-judge": 0.66,
+    "metadata+rubrics:iterations=2": 0.6, "metadata+rubrics:iterations=3": 0.64,
 }  # fmt: skip
 """What each condition's CRR on the user's task is drawn about."""
 
@@ -41,7 +42,7 @@ def result(condition: str, seed: int) -> Result:
         score(rate, draws),
         score(0.42 if start else 0.3 + 0.3 * rate * draws.uniform(0.9, 1.1), draws),
         by_iteration=(*parts, pairs - sum(parts)) if pairs else (),
-        calls={"strong": 3 * one, "target": one * compares, "judge": 2 * one * compares} if pairs else {},
+        calls={"strong": 3 * one, "start": one * compares, "judge": 2 * one * compares} if pairs else {},
         prompt_tokens=220 * one,
         completion_tokens=70 * one,
         latent=None if start else rate * 0.8,

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 from benchmarks.test_tube.claims import CLAIMS, INSTRUMENT, PAPER, check
-from benchmarks.test_tube.conditions import BREAKS, by_condition, settings, sizes, still_right
+from benchmarks.test_tube.conditions import BREAKS, SETTINGS, by_condition, settings, sizes, still_right
 from benchmarks.test_tube.intervals import Holds
 from benchmarks.test_tube.results import Result
 from tests.benchmarking.test_tube import made_up
@@ -76,8 +76,8 @@ def test_the_points_of_studies() -> None:
     assert sizes(found, "codeclm") == [
         (30, "codeclm@30"), (60, "codeclm@60"), (120, "codeclm"), (240, "codeclm@240"),
     ]  # fmt: skip
-    assert [at for at, _ in settings(found, "share", 1.0)] == [0.2, 0.4, 0.6, 0.8, 1.0]
-    assert settings(found, "threshold", 3.0)[2] == (3.0, "codeclm")
+    assert [at for at, _ in settings(found, SETTINGS["share"])] == [0.2, 0.4, 0.6, 0.8, 1.0]
+    assert settings(found, SETTINGS["threshold"])[2] == (3.0, "codeclm")
 
 
 def test_two_results_of_one_are_an_error() -> None:

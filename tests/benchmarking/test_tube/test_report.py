@@ -44,7 +44,7 @@ def rows(results: list[Result], name: str) -> dict[str, tuple[str, ...]]:
 def known(condition: str, seed: int, user: str, world: str) -> Result:
     """A result with these marks for CRR, and accuracy less the first of them."""
     task, whole = (Score(0, 0, 0, each, "0" + each[1:], "1" * len(each)) for each in (user, world))
-    calls = {"strong": 1000 + seed, "other": 5}
+    calls = {"strong": 1000 + seed, "other": 5, "start": 20, "judge": 1, "judge-noisy": 6}
     return Result(condition, seed, 60, task, whole, (30, 20, 10), calls, 2500, 1500)
 
 
@@ -61,7 +61,7 @@ def test_the_main_table_says_what_was_measured() -> None:
     assert (pairs, crr, accuracy) == ("60", "75.0 (75.0 to 75.0)", "50.0 (50.0 to 50.0)")
     assert world == "37.5 (0.0 to 100.0)"
     assert still == "50.0 (0.0 to 100.0)"  # the one it had right at seed 0, and none of the two at seed 1
-    assert spent == ["1,000", "0", "0", "5", "4"]
+    assert spent == ["1,000", "20", "7", "5", "4"]
     assert cells["start"][5] == "–"
 
 
@@ -71,7 +71,8 @@ def test_the_other_tables() -> None:
     assert list(rows(results, "share")) == ["0.2", "0.4", "0.6", "0.8", "1"]
     assert list(rows(results, "threshold")) == ["0", "1", "3", "5", "7"]
     assert list(rows(results, "sizes"))[3:5] == ["codeclm@240", "wizardlm+@30"]
-    assert rows(results, "iterations")["codeclm"] == ("45.0", "26.7", "16.7", "11.7")
+    assert rows(results, "kept")["codeclm"] == ("45.0", "26.7", "16.7", "11.7")
+    assert list(rows(results, "iterations")) == ["2", "3", "4"]
     assert rows(results, "share")["1"] == rows(results, "main")["codeclm"]
     assert rows(results, "steps")["start"][0] > rows(results, "steps")["start"][3]
 
@@ -128,7 +129,7 @@ def test_what_is_missing_is_left_out_and_said(no_charts: None) -> None:
     for gone in ("Figure 4", "Figure 5", "recovered by threshold", "A noisy judge"):
         assert gone not in text, gone
     assert "Not measured, and left out below: metadata-only, alpagasus" in text
-    assert "shares of the metadata, thresholds." in text
+    assert "codeclm by share of the metadata, codeclm by threshold, metadata+rubrics by iterations." in text
     assert "can't be told without them: metadata+rubrics > metadata-only" in text
     assert "Is what is broken worse?" in text
     assert "The dot" not in text
@@ -164,7 +165,7 @@ def test_names_keep_off_each_other_where_there_is_room() -> None:
 def test_a_picture_is_the_same_each_time() -> None:
     found = by_condition(made_up.results())
     text = page.page(found, ABOUT)
-    assert text.count("<svg") == 12
+    assert text.count("<svg") == 13
     assert page.page(found, ABOUT) == text
     parsed = Parsed(text)
     assert parsed.links() == {"#content"}
@@ -181,6 +182,6 @@ async def test_the_page_fits_its_screens(page: Page, phone: Page, accessible: Ac
         await screen.goto(address)
         assert await screen.evaluate(FITS)
         await accessible(screen)
-    assert await page.locator("svg.chart").count() == 12
+    assert await page.locator("svg.chart").count() == 13
     await page.emulate_media(color_scheme="dark")
     await accessible(page)
