@@ -159,8 +159,8 @@ def forgetting(found: ByCondition, draw: Drawing) -> Figure | None:
 def pairs(found: ByCondition, draw: Drawing) -> list[Figure]:
     """CRR by what a method's pairs are like."""
     made = [
-        _pairs("on-task", "Pairs on the user’s task", "the user’s skills", lambda one: one.on_task, found, draw),
-        _pairs("latent", "Pairs on what is latent", "latent skills", lambda one: one.latent, found, draw),
+        _pairs("on-task", "Pairs on the user’s task", _ON_TASK, lambda one: one.on_task, found, draw),
+        _pairs("length", "How hard the pairs are", _LENGTH, lambda one: one.steps, found, draw),
     ]
     return [figure for figure in made if figure]
 
@@ -177,8 +177,8 @@ def costs(found: ByCondition, draw: Drawing) -> Figure | None:
         return None
     title = "What the calls bought"
     drawn = draw(
-        "costs", title, lambda charts: charts.scatter(values, ("calls of a run", _CRR), x_format=",d", start=False),
-        _PICTURES,
+        "costs", title,
+        lambda charts: charts.scatter(values, ("calls of a run", _CRR), x_format=charts.COUNTS, start=False), _PICTURES,
     )  # fmt: skip
     about = "Up is better, left is cheaper: all calls of a run, of whichever model, for the same number of pairs."
     return Figure("costs", title, about, *as_rows(values), drawn)
@@ -203,20 +203,26 @@ def steps(found: ByCondition, draw: Drawing) -> Figure | None:
     return Figure("steps", title, about, *as_rows(values), drawn)
 
 
+_ON_TASK: Final = "steps of the pairs that are of the user’s skills"
+_LENGTH: Final = "steps in a pair, on average"
+
+
 def _pairs(
-    name: str, title: str, what: str, share: Callable[[Result], float | None], found: ByCondition, draw: Drawing
+    name: str, title: str, axis: str, value: Callable[[Result], float | None], found: ByCondition, draw: Drawing
 ) -> Figure | None:
-    axis = f"steps of the pairs that are of {what}"
     values: Values = []
     for method in (*of.methods(found), *(each for each in BREAKS if each in found)):
-        known = [each for one in found[method].values() if (each := share(one)) is not None]
+        known = [each for one in found[method].values() if (each := value(one)) is not None]
         estimate = measured(found, method)
         if known and estimate:
             values.append({"name": method, "kind": _kind(method), "x": fmean(known), **_ends("y", estimate)})
     if len(values) < 2:
         return None
-    drawn = draw(name, title, lambda charts: charts.scatter(values, (axis, _CRR), x_format="%", start=False), _PICTURES)
-    told = f"Up is better, right is more of {what} in the pairs; where points rise to the right, the two go together."
+    form = "~g" if axis == _LENGTH else "%"
+    drawn = draw(
+        name, title, lambda charts: charts.scatter(values, (axis, _CRR), x_format=form, start=False), _PICTURES
+    )
+    told = f"Up is better; to the right there are more {axis}. Where points rise to the right, the two go together."
     return Figure(name, title, told, *as_rows(values), drawn)
 
 

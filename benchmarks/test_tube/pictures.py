@@ -34,6 +34,7 @@ _LEGEND: Final = alt.Legend(title=None, **_LOOK)
 _ROOM: Final = {"left": 4, "top": 4, "bottom": 4, "right": 22}
 """Pixels round a chart with texts at its right end: nobody knows here which font the page will have."""
 _PERCENT: Final = "%"
+COUNTS: Final = ",d"
 
 
 def dots(values: Values, seeds: Values, title: str, start: float | None = None) -> Chart:
@@ -42,7 +43,7 @@ def dots(values: Values, seeds: Values, title: str, start: float | None = None) 
     Keys of ``values``: name, kind, value, low, high, label; of ``seeds``: name, value. A kind is one of ``_KINDS``.
     """
     y = _named([value["name"] for value in values])
-    axis = alt.Axis(format=_PERCENT, tickCount=4)
+    axis = alt.Axis(format=_PERCENT, tickCount=4, labelOverlap="greedy", labelSeparation=12)
     lowest = min([value["low"] for value in values] + ([] if start is None else [start]))
     scale = alt.Scale(domainMin=max(0.0, lowest - 0.03), nice=True, zero=False)
     x = alt.X("value:Q", title=title, axis=axis, scale=scale)
@@ -64,7 +65,12 @@ def differences(values: Values, seeds: Values, title: str) -> Chart:
     Keys of ``values``: name, value, low, high, label, holds (yes, no, open); of ``seeds``: name, value.
     """
     y = _named([value["name"] for value in values])
-    x = alt.X("value:Q", title=title, axis=alt.Axis(tickCount=4), scale=alt.Scale(zero=True))
+    x = alt.X(
+        "value:Q",
+        title=title,
+        axis=alt.Axis(tickCount=4, labelOverlap="greedy", labelSeparation=12),
+        scale=alt.Scale(zero=True),
+    )
     scale = alt.Scale(domain=["yes", "open", "no"], range=[BLUE, GREY, ORANGE])
     colour = alt.Color("holds:N", scale=scale, legend=alt.Legend(title="the claim holds:", **_LOOK))
     base = alt.Chart(data(values)).encode(y=y)
@@ -117,12 +123,11 @@ def curve(values: Values, beside: Values, titles: tuple[str, str], *, x_format: 
 def scatter(values: Values, titles: tuple[str, str], *, x_format: str, start: bool) -> Chart:
     """A named point for each value with its intervals. Keys: name, kind, x, y, y_low, y_high; x_low, x_high if known.
 
-    With ``start``, dashed lines go through the point of that name. An axis of counts (``x_format`` is no percentage)
-    begins at 0.
+    With ``start``, dashed lines go through the point of that name. An axis of COUNTS begins at 0.
     """
     ends_x = _ends([value[key] for value in values for key in ("x", "x_low", "x_high") if key in value])
     ends_y = _ends([value[key] for value in values for key in ("y", "y_low", "y_high")])
-    if x_format != _PERCENT:
+    if x_format == COUNTS:
         ends_x = (0.0, max(value["x"] for value in values) * 1.08)
     axis = alt.Axis(format=x_format, tickCount=5)
     x = alt.X("x:Q", title=titles[0], axis=axis, scale=alt.Scale(domain=list(ends_x), nice=False))
