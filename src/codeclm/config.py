@@ -73,6 +73,14 @@ class MethodConfig(Section):
     metadata_share: float = Field(
         1.0, gt=0, le=1, description="Go by this share of the metadata read from the seeds, drawn at random."
     )
+    entry_weights: Literal["uniform", "seeds"] = Field(
+        "uniform",
+        description="How often an entry has its turn: `uniform`, all equally, as in the paper; `seeds`, as often as "
+        "the seeds have its use case and its skills.",
+    )
+    weights_temperature: float = Field(
+        1.0, ge=0.1, le=100, description="`entry_weights: seeds`: above 1 the weights are more even, below 1 less."
+    )
     rubrics: int = Field(4, ge=1, le=50, description="Rubrics, each with its action, asked for per metadata entry.")
     iterations: int = Field(4, ge=1, le=100, description="Times round at most; the basic instruction is the first.")
     threshold: float = Field(

@@ -50,6 +50,7 @@ from codeclm.prompts.own_templates import templates_in
 from codeclm.records import Metadata, Outcome, Seed, Slot, SlotResult
 from codeclm.remote.slots import RemoteSlots, workers
 from codeclm.selection import Selection, check_selection
+from codeclm.weighting import check_weights
 
 _NOTE_EVERY = 5.0  # seconds between two manifests of a running run
 
@@ -150,6 +151,7 @@ def read_inputs(config: RunConfig) -> Inputs:
     templates_in(config.prompts)  # looked at before anything is made or asked
     starts_from = parts_of(config.method).starts_from
     check_selection(config.method, starts_from)
+    check_weights(config.method, starts_from)
     if starts_from == "general seeds":
         if config.general_seeds is None:
             raise ConfigError(
@@ -303,7 +305,7 @@ class _Run:
         self, engine: Engine[Slot, SlotResult], pool: Pool, selection: Selection, output: Output, stop: StopSwitch
     ) -> None:
         config, progress = self.config, self.progress
-        slot = pool.slots(config.seed, skip=config.skip_slots)
+        slot = pool.slots(config.seed, settings=config.method, skip=config.skip_slots)
         begun = 0
 
         async def work(index: int) -> SlotResult | None:

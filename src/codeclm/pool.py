@@ -21,6 +21,7 @@ from codeclm.pipeline import failure
 from codeclm.records import Entry, Failure, Metadata, Outcome, Seed, Slot
 from codeclm.stages.encode import encode
 from codeclm.stages.mix_and_match import candidates, identity, reasonable
+from codeclm.weighting import weighted_turns, weights_of
 
 # More proposals than this per wanted entry, and the strong model finds hardly any pair reasonable.
 _PROPOSALS_PER_ENTRY = 5
@@ -35,13 +36,35 @@ class Pool:
     turned_away: tuple[Metadata, ...] = ()
     failures: tuple[Outcome, ...] = ()
 
-    def slots(self, seed: int, *, skip: int = 0) -> Callable[[int], Slot]:
-        """Slot j: entry j mod |pool| of the pool in its drawn order, chunk j div |pool|. It begins at ``skip``."""
+    def slots(
+        self,
+        seed: int,
+        *,
+        settings: MethodConfig = MethodConfig(),  # noqa: B008 (frozen)
+        skip: int = 0,
+    ) -> Callable[[int], Slot]:
+        """Slot j: entry j mod |pool| of the pool in its drawn order, chunk j div |pool|. It begins at ``skip``.
+
+        Where entries are weighted, they have their turns as their weights say (weighting.py).
+        """
+        weights = weights_of(self.entries, self.mixed, settings)
+        if weights:
+            return self._weighted(seed, weights, skip)
         order = sorted(self.entries, key=lambda entry: drawn_place(entry.name, seed))
 
         def slot(number: int) -> Slot:
             index = skip + number
             return Slot(index, order[index % len(order)], index // len(order))
+
+        return slot
+
+    def _weighted(self, seed: int, weights: Sequence[float], skip: int) -> Callable[[int], Slot]:
+        phases = [int.from_bytes(drawn_place(entry.name, seed)[:6]) / 2**48 for entry in self.entries]
+        turn = weighted_turns(weights, phases)
+
+        def slot(number: int) -> Slot:
+            place, chunk = turn(skip + number)
+            return Slot(skip + number, self.entries[place], chunk)
 
         return slot
 
