@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from benchmarks.test_tube.conditions import START
 from codeclm.methods import METHODS
-
-START: Final = "start"
-"""The arm without any training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ def _method(name: str, method: str, pairs: int) -> Arm:
 
 
 def _iterated(name: str, pairs: int, count: int) -> Arm:
-    """Metadata and Self-Rubrics, each instruction improved so often less one. The method's own is 4, the paper's most."""
+    """Metadata and Self-Rubrics, improved so often less one. The method's own is 4, the paper's most."""
     return Arm(name, pairs, {"name": "metadata+rubrics", **_ONE_EACH, "iterations": count})
 
 

@@ -39,6 +39,7 @@ CLAIMS: Final = (
     Claim("metadata-only", "self-instruct", PAPER, "metadata help"),
     Claim(CODECLM, "random", PAPER, "choosing beats drawing at random"),
     Claim(CODECLM, "metadata+rubrics", INSTRUMENT, "the filter removed is worse"),
+    Claim(CODECLM, "metadata-only", INSTRUMENT, "the filter and Self-Rubrics removed are worse"),
     Claim(CODECLM, "flipped", INSTRUMENT, "the filter's sign flipped is worse"),
     Claim(CODECLM, "no-metadata", INSTRUMENT, "metadata ignored is worse"),
     Claim(CODECLM, "shuffled", INSTRUMENT, "answers shuffled is worse"),

@@ -20,8 +20,9 @@ from typing import Any, Final
 import orjson
 
 from benchmarks.test_tube import results, strong, users
-from benchmarks.test_tube.arms import START, Arm
+from benchmarks.test_tube.arms import Arm
 from benchmarks.test_tube.breaks import shuffle_answers
+from benchmarks.test_tube.conditions import START
 from benchmarks.test_tube.pretraining import LATENT
 from benchmarks.test_tube.results import Result, Score
 from benchmarks.test_tube.target_server import TargetServer

@@ -114,6 +114,7 @@ def test_the_files_are_the_same_for_the_same_results_in_whichever_order(tmp_path
     assert len(held["results"]) == len(results)
     assert [claim["worse"] for claim in held["claims"]][4:] == [
         "metadata+rubrics",
+        "metadata-only",
         "flipped",
         "no-metadata",
         "shuffled",
