@@ -210,6 +210,11 @@ class RunConfig(Section):
     prompts: Path | None = Field(
         None, description="A folder of prompt templates that take the place of the built-in ones of the same name."
     )
+    encode_examples: Path | None = Field(
+        None,
+        description="A table that `codeclm encode` wrote and a person corrected: encode is shown its rows in the place "
+        "of the built-in examples. Those marked `corrected`, or else all; at most 8 at once, drawn by `seed`.",
+    )
     size: int = Field(500, ge=1, description="How many examples to make.")
     run_dir: Path = Field(
         description="Where everything about the run is written. Run again with the same one to resume."
@@ -246,4 +251,6 @@ class RunConfig(Section):
             raise ValueError(
                 "expected exactly one of `seeds` (a file of instructions) and `metadata` (written by hand)"
             )
+        if self.encode_examples and self.seeds is None:
+            raise ValueError("`encode_examples` is for encoding `seeds`, and `metadata` written by hand is not encoded")
         return self

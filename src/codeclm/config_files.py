@@ -29,7 +29,7 @@ _MOST_NEAREST = 50  # problems that are told with the nearest valid key: looking
 _MOST_BITS = 1_000  # of a whole number
 _MOST_NODES = 100_000  # values and keys, those that aliases repeat counted each time
 
-_PATHS = ("seeds", "metadata", "general_seeds", "prompts", "journal", "run_dir")
+_PATHS = ("seeds", "metadata", "general_seeds", "prompts", "encode_examples", "journal", "run_dir")
 _MODELS_BY_NAME = ("ensemble", "jury", "candidates")
 
 KeyPath = tuple[str, ...]

@@ -25,6 +25,7 @@ from codeclm.config import RunConfig
 from codeclm.config_models import ModelConfig
 from codeclm.connected import connected
 from codeclm.dataset.card import dataset_card
+from codeclm.dataset.encode_examples import encode_examples
 from codeclm.dataset.export import write_parquet
 from codeclm.dataset.seeds import read_metadata, read_seeds
 from codeclm.dataset.test_sets import read_test_sets
@@ -47,7 +48,7 @@ from codeclm.pool import Known, Pool, encode_seeds, mix, seeds_as_pool
 from codeclm.prices import Price, dearer, price_of, why_no_price
 from codeclm.progress import Progress
 from codeclm.prompts.own_templates import templates_in
-from codeclm.records import Metadata, Outcome, Seed, Slot, SlotResult
+from codeclm.records import EncodeExample, Metadata, Outcome, Seed, Slot, SlotResult
 from codeclm.remote.slots import RemoteSlots, workers
 from codeclm.selection import Selection, check_selection
 from codeclm.weighting import check_weights
@@ -57,7 +58,7 @@ _NOTE_EVERY = 5.0  # seconds between two manifests of a running run
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a run starts from: seeds, or metadata written by hand; the general seeds, if any.
+    """What a run starts from: seeds, or metadata written by hand; the general seeds and encode's examples, if any.
 
     ``sha256`` is of all the files these, the test sets and the prompts come from. No example may overlap one of the
     ``test_items``, where there are any.
@@ -68,6 +69,7 @@ class Inputs:
     sha256: str
     general: tuple[Seed, ...] = ()
     test_items: TestItems | None = None
+    examples: tuple[EncodeExample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ def read_inputs(config: RunConfig) -> Inputs:
         general = read_seeds(config.general_seeds).seeds
     test_items = read_test_sets(config.test_sets) if config.test_sets else None
     sha256 = run_directory.inputs_sha256(config, general=bool(general))
-    return Inputs(seeds, metadata, sha256, general, test_items)
+    return Inputs(seeds, metadata, sha256, general, test_items, encode_examples(config))
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,12 +249,9 @@ class _Run:
         known = Known()
         for metadata in self.inputs.metadata:
             known.add(metadata)
-        encoding = encode_seeds(
-            self.inputs.seeds,
-            strong=models.strong,
-            settings=self.config.method,
-            window=2 * self.config.models.strong.max_in_flight,
-        )
+        window = 2 * self.config.models.strong.max_in_flight
+        seeds, settings, examples = self.inputs.seeds, self.config.method, self.inputs.examples
+        encoding = encode_seeds(seeds, strong=models.strong, settings=settings, window=window, examples=examples)
         async for seed, result in encoding:
             self.progress.encoded += 1
             if isinstance(result, Metadata):
@@ -267,7 +266,6 @@ class _Run:
                 f"{self.folder / run_directory.FAILURES}. Can {self.config.models.strong.model} follow instructions?"
             )
         self.progress.phase = "mix"
-        window = 2 * self.config.models.strong.max_in_flight
         pool = await mix(known, strong=models.strong, settings=self.config.method, seed=self.config.seed, window=window)
         self.progress.entries = len(pool.entries)
         self.progress.mixed_entries = pool.mixed

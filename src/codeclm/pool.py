@@ -18,7 +18,7 @@ from codeclm.config import MethodConfig
 from codeclm.engines.local import map_ordered
 from codeclm.errors import CallFailed
 from codeclm.pipeline import failure
-from codeclm.records import Entry, Failure, Metadata, Outcome, Seed, Slot
+from codeclm.records import EncodeExample, Entry, Failure, Metadata, Outcome, Seed, Slot
 from codeclm.stages.encode import encode
 from codeclm.stages.mix_and_match import candidates, identity, reasonable
 from codeclm.weighting import weighted_turns, weights_of
@@ -94,14 +94,19 @@ class Known:
 
 
 async def encode_seeds(
-    seeds: Sequence[Seed], *, strong: Client, settings: MethodConfig, window: int
+    seeds: Sequence[Seed],
+    *,
+    strong: Client,
+    settings: MethodConfig,
+    window: int,
+    examples: Sequence[EncodeExample] = (),
 ) -> AsyncIterator[tuple[Seed, Metadata | Outcome]]:
     """Each seed with its metadata, in seed order; with a ``failed`` outcome where it could not be encoded."""
 
     async def work(number: int) -> tuple[Seed, Metadata | Outcome]:
         seed = seeds[number]
         try:
-            return seed, await encode(seed, strong=strong, settings=settings)
+            return seed, await encode(seed, strong=strong, settings=settings, examples=examples)
         except CallFailed as error:
             _stop_if_passing(error)
             nowhere = Entry("", Metadata("", ()), (seed.id,))

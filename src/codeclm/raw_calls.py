@@ -23,9 +23,10 @@ from codeclm import part_loading, run_directory
 from codeclm.clients.protocol import Models
 from codeclm.config import RunConfig
 from codeclm.config_files import load
+from codeclm.dataset.encode_examples import encode_examples
 from codeclm.dataset.outcomes import last_text, outcome_from_row, writable
 from codeclm.dataset.seeds import read_seeds
-from codeclm.errors import CallFailed, CodecLMError, InputError
+from codeclm.errors import CallFailed, CodecLMError, ConfigError, InputError
 from codeclm.journal_file import reading
 from codeclm.methods import FURTHER_PARTS, METHODS
 from codeclm.part_names import shown
@@ -34,7 +35,7 @@ from codeclm.pipeline import Method, run_slot
 from codeclm.prompts.own_templates import templates_in
 from codeclm.recorded_models import RawCall as RawCall
 from codeclm.recorded_models import Recording, models_of
-from codeclm.records import Instruction, Iteration, Outcome, Seed, Slot
+from codeclm.records import EncodeExample, Instruction, Iteration, Outcome, Seed, Slot
 from codeclm.stages.encode import encode
 from codeclm.stages.mix_and_match import reasonable
 from codeclm.stages.strong_answer import GOES_ON
@@ -114,10 +115,10 @@ class _Again:
     async def through(self) -> None:
         """All of it: the entry's calls, then the slot's and the instruction's."""
         kind, _, _ = self.outcome.id.partition("-")
-        entry, settings = self.outcome.entry, self.config.method
+        entry = self.outcome.entry
         if kind == "seed":
             seed = Seed(self.outcome.id, self.outcome.basic)
-            await self._one(encode(seed, strong=self.models.strong, settings=settings))
+            await self._encoding(seed)
             self._tell_failed()
             return
         if kind == "mix":
@@ -138,7 +139,7 @@ class _Again:
         """The calls by which the slot's entry came into the pool."""
         entry, strong = self.outcome.entry, self.models.strong
         if len(entry.seed_ids) == 1 and (seed := seeds.get(entry.seed_ids[0])):
-            await self._one(encode(seed, strong=strong, settings=self.config.method))
+            await self._encoding(seed)
         elif not entry.seed_ids:
             lost = self.recording.lost
             await self._one(reasonable(entry.metadata, strong=strong))
@@ -147,6 +148,15 @@ class _Again:
         if self.recording.lost:
             self.missing.append("The calls by which its metadata came into the pool are not recorded.")
             self.recording.lost = 0
+
+    async def _encoding(self, seed: Seed) -> None:
+        """The calls that encoded a seed."""
+        try:
+            examples = await asyncio.to_thread(_examples_in, self.config)
+        except (InputError, ConfigError) as error:
+            self.missing.append(f"The examples of encode can't be read, and calls that show them not be found: {error}")
+            return
+        await self._one(encode(seed, strong=self.models.strong, settings=self.config.method, examples=examples))
 
     async def _slot(self, parts: Parts, seeds: Mapping[str, Seed], *, general: bool, own: Sequence[str]) -> None:
         """The calls of the slot's source and of the one instruction."""
@@ -229,9 +239,19 @@ class _Again:
             )
 
 
-def _seeds_in(path: Path, field: str | None) -> tuple[Seed, ...]:
+def _examples_in(config: RunConfig) -> tuple[EncodeExample, ...]:
+    if config.encode_examples:
+        _check_readable(config.encode_examples)
+    return encode_examples(config)
+
+
+def _check_readable(path: Path) -> None:
     if path.exists() and (not path.is_file() or path.stat().st_size > _LARGEST_SEEDS):
         raise InputError(f"{path} is no plain file, or larger than {_LARGEST_SEEDS >> 20} MB.")
+
+
+def _seeds_in(path: Path, field: str | None) -> tuple[Seed, ...]:
+    _check_readable(path)
     return read_seeds(path, field=field).seeds
 
 

@@ -107,6 +107,19 @@ class Metadata:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodeExample:
+    """An instruction and the metadata it should be read as: what encode is shown in the place of its own examples."""
+
+    instruction: str
+    metadata: Metadata
+
+    @property
+    def words(self) -> str:
+        """What tells its instruction from others, also after a spreadsheet: the text with its white space alike."""
+        return " ".join(self.instruction.split())
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of the metadata pool. ``seed_ids`` are the seeds it was read from; none for a mixed entry.
 

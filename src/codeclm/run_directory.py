@@ -53,7 +53,7 @@ _GLANCE = 0.2  # seconds: who only looks whether a directory is held holds it fo
 # What may change between two runs on one directory without changing what the models answer.
 FREE_KEYS = frozenset(
     {
-        "size", "run_dir", "seeds", "metadata", "general_seeds", "test_sets", "prompts", "journal",
+        "size", "run_dir", "seeds", "metadata", "general_seeds", "test_sets", "prompts", "encode_examples", "journal",
         *(f"engine.{name}" for name in EngineConfig.model_fields),
         "method.patience", "models.*.max_in_flight",
         "models.*.timeout", "models.*.retries", "models.*.api_key_env", "models.*.requests_per_minute",
@@ -285,13 +285,15 @@ def sha256(path: Path) -> str:
 
 
 def inputs_sha256(config: RunConfig, *, general: bool) -> str:
-    """One digest of the files a run starts from: seeds or metadata, the general seeds where it uses them, test sets
-    and prompts.
+    """One digest of the files a run starts from: seeds or metadata, the general seeds or encode examples where it uses
+    them, test sets and prompts.
 
     Of the seeds alone it is the file's own.
     """
     used = [path for path in (config.seeds, config.metadata, config.general_seeds if general else None) if path]
     digests = [sha256(path) for path in used] + [f"test set {path.name}:{sha256(path)}" for path in config.test_sets]
+    if config.encode_examples and not general:
+        digests.append(f"encode examples:{sha256(config.encode_examples)}")
     if config.prompts:
         digests += [f"{path.name}:{sha256(path)}" for path in sorted(config.prompts.glob("*.txt"))]
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
@@ -343,7 +345,7 @@ def check_same_run(folder: Path, config: RunConfig, inputs_sha256: str) -> None:
 
 def _or_another(config: RunConfig) -> str:
     """What else a run starts from that may have changed."""
-    others = [key for key in ("general_seeds", "test_sets", "prompts") if getattr(config, key)]
+    others = [key for key in ("general_seeds", "test_sets", "prompts", "encode_examples") if getattr(config, key)]
     return f", or what `{'` or `'.join(others)}` names has changed" if others else ""
 
 

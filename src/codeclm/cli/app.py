@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from codeclm.cli import aligning, auditing, evaluating, reporting, studio, training
+from codeclm.cli import aligning, auditing, encoding, evaluating, reporting, studio, training
 from codeclm.cli.endings import DONE, FAILED, Json, Measure, Overrides, again, errors
 
 app = typer.Typer(
@@ -334,6 +334,7 @@ def simulate(  # the options of the simulator, one each
         serve_simulator(port, chosen, options or [])
 
 
+encoding.register(app)
 evaluating.register(app)
 auditing.register(app)
 training.register(app)

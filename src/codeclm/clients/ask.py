@@ -55,7 +55,11 @@ async def ask(client: Client, question: Question[T], *, temperature: float, samp
 
     schema = question.schema if form == "json" else None
     request = Request(
-        question.messages(form, client.templates), temperature, schema, sample * ATTEMPTS, stage=question.name
+        question.messages(form, client.templates),
+        temperature,
+        schema,
+        sample * ATTEMPTS,
+        stage=question.stage or question.name,
     )
     return await _generations(client, request, attempts)
 

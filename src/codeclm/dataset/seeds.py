@@ -55,7 +55,7 @@ def read_seeds(path: Path, *, field: str | None = None) -> Seeds:
 
 def read_metadata(path: Path, *, max_skills: int) -> tuple[Metadata, ...]:
     """The rows of ``use_case`` and ``skills`` in ``path``, equal ones once, with at most ``max_skills`` skills each."""
-    rows = convert_rows(path, lambda row: _metadata(row, max_skills), expected=_METADATA_EXPECTED, plain_text=False)
+    rows = convert_rows(path, lambda row: metadata_of(row, max_skills), expected=_METADATA_EXPECTED, plain_text=False)
     return tuple(dict.fromkeys(metadata for _, metadata in rows))
 
 
@@ -122,7 +122,8 @@ def own_id(row: object) -> str:
     return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
 
 
-def _metadata(row: object, max_skills: int) -> Metadata:
+def metadata_of(row: object, max_skills: int) -> Metadata:
+    """The metadata in a row of ``use_case`` and ``skills``, at most ``max_skills`` of these. Raises BadRow."""
     if not isinstance(row, dict):
         raise BadRow(f"found {describe(row)}, expected an object")
     for name in ("use_case", "skills"):

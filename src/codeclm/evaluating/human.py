@@ -14,7 +14,6 @@ import csv
 import hashlib
 import io
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, get_args
 
+from codeclm.dataset.cells import csv_table, from_cell
 from codeclm.dataset.rows import long_fields
 from codeclm.errors import InputError
 from codeclm.evaluating.agreement import cohen_kappa, krippendorff_alpha, raw_agreement
@@ -30,7 +30,6 @@ from codeclm.evaluating.verdicts import Compared, Result, Rule, summary
 from codeclm.run_directory import write
 
 COLUMNS = ("set", "item", "instruction", "answer_a", "answer_b", "preference", "rater", "notes")
-_DANGEROUS = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _PREFERENCES = ("a", "b", "tie")
 _SCORES: Mapping[Result, tuple[float, float]] = {"win": (1.0, 0.0), "tie": (0.5, 0.5), "loss": (0.0, 1.0)}
 
@@ -108,13 +107,7 @@ def _line(values: Mapping[str, Any]) -> bytes:
 
 def as_csv(rows: Sequence[Mapping[str, str]]) -> bytes:
     """The rows as CSV (RFC 4180) with a byte order mark, by which spreadsheets know UTF-8. No cell is a formula."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, quoting=csv.QUOTE_ALL)
-    writer.writerow(COLUMNS)
-    for row in rows:
-        cells = [row[column] for column in COLUMNS]
-        writer.writerow("'" + cell if _DANGEROUS.match(cell) else cell for cell in cells)
-    return out.getvalue().encode("utf-8-sig", "surrogatepass")
+    return csv_table(COLUMNS, rows)
 
 
 def read_set(path: Path) -> list[dict[str, str]]:
@@ -153,9 +146,7 @@ def _csv_rows(text: str) -> Iterator[dict[str, str]]:
     if not {"set", "item", "preference"} <= set(reader.fieldnames or ()):
         raise ValueError("the first line does not name set, item and preference")
     for row in reader:
-        cells = {column: row.get(column) or "" for column in COLUMNS}
-        yield {column: cell[1:] if cell[:1] == "'" and _DANGEROUS.match(cell) else cell
-               for column, cell in cells.items()}  # fmt: skip
+        yield {column: from_cell(row.get(column) or "") for column in COLUMNS}
 
 
 def read_ratings(files: Sequence[Path]) -> Ratings:

@@ -21,6 +21,7 @@ from codeclm.clients.noting import Notes, Noting
 from codeclm.clients.protocol import Models
 from codeclm.config import RunConfig
 from codeclm.connected import connected
+from codeclm.dataset.encode_examples import encode_examples
 from codeclm.errors import CallFailed
 from codeclm.generate import Inputs, budget_of
 from codeclm.journal_check import open_journal
@@ -119,12 +120,13 @@ def _noting(models: Models, notes: Notes) -> Models:
 
 async def _entries(rows: Sequence[Seed | Entry], models: Models, config: RunConfig) -> list[Entry]:
     """The rows as entries; seeds of equal metadata share one, as in the pool."""
+    examples = encode_examples(config)
 
     async def metadata(row: Seed | Entry) -> Metadata | None:
         if isinstance(row, Entry):
             return row.metadata
         try:
-            return await encode(row, strong=models.strong, settings=config.method)
+            return await encode(row, strong=models.strong, settings=config.method, examples=examples)
         except CallFailed as error:
             if error.fatal:
                 raise

@@ -6,9 +6,10 @@ readers take a completion's text and raise :class:`~codeclm.errors.Unparseable` 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from codeclm.errors import Unparseable
@@ -16,7 +17,7 @@ from codeclm.prompts.own_templates import problems_in
 from codeclm.prompts.parsers import comma_list, json_object, labelled, numbered_list, yes_no
 from codeclm.prompts.scores import score_pair
 from codeclm.prompts.templates import BUILT_IN, Fields, Templates, kind_of, render
-from codeclm.records import Message, Metadata, ReplyForm, Rubric, Schema
+from codeclm.records import EncodeExample, Message, Metadata, ReplyForm, Rubric, Schema
 
 T = TypeVar("T")
 
@@ -31,7 +32,8 @@ class Question(Generic[T]):
     """A prompt with its fields, and how to read a reply to it in either form.
 
     ``from_text`` is told whether the token limit cut the text off. ``template`` is the prompt's text where it is a
-    part's own; ValueError where that is not a sound one (own_templates.py).
+    part's own; ValueError where that is not a sound one (own_templates.py). ``stage`` is what its calls are counted as,
+    the prompt's name unless given.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Question(Generic[T]):
     from_json: Callable[[str], T]
     from_text: Callable[[str, bool], T]
     template: str = ""
+    stage: str = ""
 
     def __post_init__(self) -> None:
         if not self.template:
@@ -92,6 +95,23 @@ def encode(
     )
     fields: Fields = {"max_skills": max_skills, "allowed": allowed, "instruction": instruction}
     return Question("encode", fields, schema, from_json, from_text)
+
+
+def encode_like(
+    instruction: str,
+    examples: Sequence[EncodeExample],
+    *,
+    max_skills: int = 3,
+    use_cases: Sequence[str] = (),
+    skills: Sequence[str] = (),
+) -> Question[Metadata]:
+    """The question of :func:`encode`, with ``examples`` in the place of the built-in ones.
+
+    Each of their texts is on one line, an instruction as a JSON string: none can pass for another example.
+    """
+    asked = encode(instruction, max_skills=max_skills, use_cases=use_cases, skills=skills)
+    fields = {**asked.fields, "examples": "\n\n".join(map(_example_block, examples))}
+    return replace(asked, name="encode_like", fields=fields, stage=asked.name)
 
 
 def reasonable(pair: Metadata) -> Question[bool]:
@@ -199,6 +219,12 @@ def metadata(use_case: str, skills: Sequence[str], *, max_skills: int, raw: str 
 def metadata_block(entry: Metadata) -> str:
     """Metadata as prompts show it."""
     return f"use case: {entry.use_case}\nskills: {', '.join(entry.skills)}"
+
+
+def _example_block(example: EncodeExample) -> str:
+    use_case, *skills = (" ".join(text.split()) for text in (example.metadata.use_case, *example.metadata.skills))
+    shown = json.dumps(example.instruction, ensure_ascii=False)
+    return f"Instruction: {shown}\nUse case: {use_case}\nSkills: {', '.join(skills)}"
 
 
 def object_schema(name: str, **properties: dict[str, Any]) -> Schema:

@@ -141,6 +141,7 @@ _REPLIES: Mapping[str, Reply] = {
     **baselines.REPLIES,
     **judging.REPLIES,
     "encode": _encode,
+    "encode_like": _encode,
     "reasonable": _reasonable,
     "decode": _decode,
     "rubrics": _rubrics,

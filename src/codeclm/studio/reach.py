@@ -80,7 +80,7 @@ def _secrets(model: ModelConfig) -> Iterator[str]:
 
 
 def _paths(config: RunConfig) -> Iterator[tuple[str, Path]]:
-    for key in ("seeds", "metadata", "general_seeds", "prompts", "journal"):
+    for key in ("seeds", "metadata", "general_seeds", "prompts", "encode_examples", "journal"):
         if path := getattr(config, key):
             yield key, path
     yield from (("test_sets", path) for path in config.test_sets)

@@ -41,7 +41,7 @@ SUFFIXES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".t
 """Of files that may hold seeds."""
 
 _NUMBERS: Final = {"size", "method.threshold", *BUDGET} | {key for key in KEYS if ".price." in key}
-_PATHS: Final = ("seeds", "metadata", "general_seeds", "prompts", "journal")
+_PATHS: Final = ("seeds", "metadata", "general_seeds", "prompts", "encode_examples", "journal")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_BRACKETS: Final = 300
 _DEPTH: Final = 3
