@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from codeclm.cli import aligning, auditing, encoding, evaluating, reporting, studio, training
+from codeclm.cli import aligning, auditing, drifting, encoding, evaluating, reporting, studio, training
 from codeclm.cli.endings import DONE, FAILED, Json, Measure, Overrides, again, errors
 
 app = typer.Typer(
@@ -337,6 +337,7 @@ def simulate(  # the options of the simulator, one each
 encoding.register(app)
 evaluating.register(app)
 auditing.register(app)
+drifting.register(app)
 training.register(app)
 aligning.register(app)
 reporting.register(app)

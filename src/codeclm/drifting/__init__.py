@@ -1,0 +1,1 @@
+"""Whether the traffic has moved away from what a run covers."""
