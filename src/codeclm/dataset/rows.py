@@ -178,13 +178,19 @@ def _json(data: bytes) -> Iterator[tuple[int, object]]:
     yield from enumerate(rows, start=1)
 
 
-def _separated(delimiter: str) -> Callable[[bytes], Iterator[tuple[int, object]]]:
-    def read(data: bytes) -> Iterator[tuple[int, object]]:
-        with long_fields():
-            records = list(_records(_whole(data), delimiter))
-        yield from records
+def _csv(data: bytes) -> Iterator[tuple[int, object]]:
+    """With whatever separator a spreadsheet saved it, by the header: where it has no comma, semicolons or tabs."""
+    text = _whole(data)
+    header = text.split("\n", 1)[0]
+    with long_fields():
+        records = list(_records(text, next((one for one in ",;\t" if one in header), ",")))
+    yield from records
 
-    return read
+
+def _tsv(data: bytes) -> Iterator[tuple[int, object]]:
+    with long_fields():
+        records = list(_records(_whole(data), "\t"))
+    yield from records
 
 
 @contextmanager
@@ -234,8 +240,8 @@ _READERS: dict[str, Callable[[bytes], Iterator[tuple[int, object]]]] = {
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,
     ".json": _json,
-    ".csv": _separated(","),
-    ".tsv": _separated("\t"),
+    ".csv": _csv,
+    ".tsv": _tsv,
     ".parquet": _parquet,
     ".txt": _text,
     ".md": _text,
