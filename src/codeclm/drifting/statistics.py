@@ -1,16 +1,19 @@
 """How far two sets of instructions lie apart, and how often chance alone would put them so far. Pure.
 
 The distance is Jensen-Shannon's (text_measures.py), once of use cases and once of skills. One permutation test is of
-both: the statistic is the sum of the two distances, and what is permuted is which instructions are traffic. Whole
-instructions change places, since the skills of one belong together. Were both sets drawn from one distribution, every
-such division would be as likely as the one seen, so p is right at any size, without a further assumption; p is
-(1 + divisions at least as far apart) / (1 + divisions drawn) (Phipson and Smyth 2010), and never 0.
+both. What is permuted is which instructions are traffic; whole instructions change places, since the skills of one
+belong together. Each division is ranked by either distance among all, the one seen included, and the better of its two
+ranks counts; p is the share of divisions whose rank is at least as good as that of the one seen (Westfall and Young
+1993, minimum p). So a shift in skills alone is not drowned by the chance there is in use cases, as in a sum it would
+be. Were both sets drawn from one distribution, every division would be as likely as the one seen: p is right at any
+size, without a further assumption, and as that one counts too it is never 0 (Phipson and Smyth 2010).
 """
 
 from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +24,12 @@ from codeclm.drifting.encoded import KINDS, Encoded, Kind
 from codeclm.text_measures import jensen_shannon
 
 PERMUTATIONS: Final = 2_000
-"""Divisions that are drawn; the smallest p is 1 / 2,001."""
+"""Divisions that are drawn besides the one seen: p is at least 1 / 2,001."""
 
 ALPHA: Final = 0.01
 """Below this p the traffic is said to have moved: of 100 files that have not, about one is."""
 
-_DIGITS = 9  # of a statistic: equal divisions must not differ by the order their terms are added in
+_DIGITS = 9  # of a distance: equal divisions must not differ by the order their terms are added in
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +70,18 @@ def _p_value(traffic: Sequence[Encoded], known: Sequence[Encoded], rng: random.R
     pooled = [(one, True) for one in smaller] + [(one, False) for one in larger]
     pooled.sort(key=lambda row: (row[0].use_case, row[0].skills))
     names = [_Names([one for one, _ in pooled], kind) for kind in KINDS]
+    seen = [place for place, (_, of_smaller) in enumerate(pooled) if of_smaller]
+    drawn = (rng.sample(range(len(pooled)), len(smaller)) for _ in range(permutations))
+    apart = [[one.distance_of(part) for one in names] for part in chain([seen], drawn)]
+    ranks = [_ranks(of_kind) for of_kind in zip(*apart, strict=True)]
+    best: list[int] = [min(of_division) for of_division in zip(*ranks, strict=True)]
+    return sum(rank <= best[0] for rank in best) / len(best)
 
-    def apart(part: Sequence[int]) -> float:
-        return round(sum(one.distance_of(part) for one in names), _DIGITS)
 
-    seen = apart([place for place, (_, drawn) in enumerate(pooled) if drawn])
-    places = range(len(pooled))
-    as_far = sum(apart(rng.sample(places, len(smaller))) >= seen for _ in range(permutations))
-    return (1 + as_far) / (1 + permutations)
+def _ranks(values: Sequence[float]) -> list[int]:
+    """How many of the values are at least as large as each."""
+    ordered = sorted(values)
+    return [len(ordered) - bisect_left(ordered, value) for value in values]
 
 
 class _Names:
@@ -100,7 +107,7 @@ class _Names:
         divergence = rest / without / 2 + math.fsum(
             times * _term(count / within, (total - count) / without) for (count, total), times in alike.items()
         )
-        return math.sqrt(min(1.0, max(0.0, divergence)))
+        return round(math.sqrt(min(1.0, max(0.0, divergence))), _DIGITS)
 
 
 def _term(p: float, q: float) -> float:
