@@ -17,7 +17,8 @@ from codeclm.dataset.encode_examples import MOST
 from codeclm.dataset.metadata_table import EncodedSeed
 from codeclm.encoding import encoded, prepared, write_table
 from codeclm.errors import ConfigError, InputError, OutputError, RunDirectoryError, RunFailed
-from codeclm.generate import generate
+from codeclm.generate import generate, read_inputs
+from codeclm.planning.probing import first_rows, go_through, opened
 from codeclm.progress import Progress
 from codeclm.prompts.templates import PromptRead, read
 from codeclm.raw_calls import raw_calls
@@ -97,6 +98,26 @@ async def test_corrected_rows_are_shown_to_encode_and_a_resumed_run_asks_nothing
         assert not calls.missing
         assert calls.calls[0].stage == "encode"
         assert "my case" in calls.calls[0].messages[0].content
+        table.unlink()
+        calls = await raw_calls(tmp_path / "run", example["id"])
+        assert "The examples of encode can't be read" in calls.missing
+        assert [call.stage for call in calls.calls][:1] == ["decode"]
+
+
+async def test_a_probe_shows_them_too_and_the_run_pays_for_nothing_again(tmp_path: Path) -> None:
+    async with Listening() as simulator:
+        values: dict[str, Any] = {"size": 2, "method": {"pool": 0}}
+        await encode(config_in(tmp_path, simulator.base_url, **values), tmp_path / "metadata.csv")
+        corrected(tmp_path / "metadata.csv", {0, 4})
+        config = config_in(tmp_path, simulator.base_url, **values, encode_examples="metadata.csv")
+        inputs = read_inputs(config)
+        heard(simulator)
+        async with opened(config, inputs) as models:
+            await go_through(first_rows(config, inputs, 3), models, config)
+        probed = [prompt for prompt in heard(simulator) if prompt.name.startswith("encode")]
+        assert [prompt.name for prompt in probed] == ["encode_like"] * 3
+        await generate(config)
+        assert sum(prompt.name == "encode_like" for prompt in heard(simulator)) == 7
 
 
 async def test_another_table_makes_another_run(tmp_path: Path) -> None:
@@ -112,6 +133,15 @@ async def test_another_table_makes_another_run(tmp_path: Path) -> None:
             await generate(config_in(tmp_path, simulator.base_url, **values))
         with pytest.raises(RunDirectoryError, match="not the one this run began with"):
             await encode(config, tmp_path / "other.csv")
+
+
+def test_a_table_that_is_not_there_or_no_table_is_told(tmp_path: Path) -> None:
+    config = config_in(tmp_path, "simulator", encode_examples="metadata.csv")
+    with pytest.raises(InputError, match=r"metadata\.csv: there is no such file"):
+        read_inputs(config)
+    (tmp_path / "metadata.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="`codeclm encode` writes such a table"):
+        read_inputs(config)
 
 
 async def test_a_seed_that_cannot_be_encoded_is_an_empty_row(tmp_path: Path) -> None:

@@ -151,6 +151,7 @@ def read_inputs(config: RunConfig) -> Inputs:
     if config.metadata:
         metadata = read_metadata(config.metadata, max_skills=config.method.max_skills)
     templates_in(config.prompts)  # looked at before anything is made or asked
+    examples = encode_examples(config)
     starts_from = parts_of(config.method).starts_from
     check_selection(config.method, starts_from)
     check_weights(config.method, starts_from)
@@ -163,7 +164,7 @@ def read_inputs(config: RunConfig) -> Inputs:
         general = read_seeds(config.general_seeds).seeds
     test_items = read_test_sets(config.test_sets) if config.test_sets else None
     sha256 = run_directory.inputs_sha256(config, general=bool(general))
-    return Inputs(seeds, metadata, sha256, general, test_items, encode_examples(config))
+    return Inputs(seeds, metadata, sha256, general, test_items, examples)
 
 
 @dataclass(frozen=True, slots=True)
