@@ -120,6 +120,16 @@ async def test_a_probe_shows_them_too_and_the_run_pays_for_nothing_again(tmp_pat
         assert sum(prompt.name == "encode_like" for prompt in heard(simulator)) == 7
 
 
+async def test_a_table_of_a_config_with_examples_is_made_with_them(tmp_path: Path) -> None:
+    async with Listening() as simulator:
+        await encode(config_in(tmp_path, simulator.base_url), tmp_path / "metadata.csv")
+        corrected(tmp_path / "metadata.csv", {0, 4})
+        heard(simulator)
+        taught = config_in(tmp_path, simulator.base_url, encode_examples="metadata.csv")
+        await encode(taught, tmp_path / "taught.csv")
+        assert Counter(prompt.name for prompt in heard(simulator)) == {"encode_like": 10}
+
+
 async def test_another_table_makes_another_run(tmp_path: Path) -> None:
     async with Listening() as simulator:
         values: dict[str, Any] = {"size": 2, "method": {"pool": 0}}

@@ -17,14 +17,13 @@ def simulator() -> Iterator[SimulatorProcess]:
         yield running
 
 
-def test_it_says_what_it_wrote_and_a_run_pays_for_nothing_twice(tmp_path: Path, simulator: SimulatorProcess) -> None:
-    config = write_config(tmp_path, simulator.base_url, size=2, method={"pool": 0})
+def test_it_says_what_it_wrote_and_pays_for_nothing_twice(tmp_path: Path, simulator: SimulatorProcess) -> None:
+    config = write_config(tmp_path, simulator.base_url)
     simulator.reset()
     done = codeclm("encode", config, "--out", tmp_path / "metadata.csv")
     assert done.status == 0, done
     assert f"wrote 20 seeds with their metadata to {tmp_path / 'metadata.csv'}" in done.out
     assert f"encode_examples: {tmp_path / 'metadata.csv'}" in done.out
-    assert codeclm("run", config).status == 0
     again = codeclm("encode", config, "--out", tmp_path / "metadata.csv", "--json")
     assert again.status == 0, again
     assert json.loads(again.out.splitlines()[-1]) == {
