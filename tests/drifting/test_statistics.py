@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 
 import pytest
+from benchmarks.drift_power import drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.drifting.draws import drawn
 
-from codeclm.drifting.encoded import Encoded
-from codeclm.drifting.statistics import PERMUTATIONS, Distances, distances
+from codeclm.drifting.encoded import KINDS, Encoded
+from codeclm.drifting.statistics import PERMUTATIONS, Counted, Distances, distances
+from codeclm.text_measures import jensen_shannon
 
 names = st.sampled_from("abcdef")
 instructions = st.builds(
@@ -72,6 +73,19 @@ def test_neither_order_nor_which_side_is_which_changes_anything_but_the_draws(
     assert 1 / 31 <= found.p_value <= 1
     if len(traffic) != len(known):
         assert distances(known, traffic, seed=3, permutations=30) == found
+
+
+@given(sides, st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_division_is_as_far_apart_as_the_two_lists_of_names(side: list[Encoded], data: st.DataObject) -> None:
+    places = data.draw(st.lists(st.sampled_from(range(len(side))), unique=True))
+    for kind in KINDS:
+        part = [name for place in places for name in side[place].names(kind)]
+        rest = [name for place, one in enumerate(side) if place not in places for name in one.names(kind)]
+        apart = jensen_shannon(part, rest)
+        if apart is None:  # of one side nothing is known, or of both
+            apart = float(bool(part) != bool(rest))
+        assert Counted(side, kind).distance_of(places) == pytest.approx(apart, abs=1e-6)
 
 
 @given(sides)

@@ -69,7 +69,7 @@ def _p_value(traffic: Sequence[Encoded], known: Sequence[Encoded], rng: random.R
     smaller, larger = sorted((traffic, known), key=len)
     pooled = [(one, True) for one in smaller] + [(one, False) for one in larger]
     pooled.sort(key=lambda row: (row[0].use_case, row[0].skills))
-    names = [_Names([one for one, _ in pooled], kind) for kind in KINDS]
+    names = [Counted([one for one, _ in pooled], kind) for kind in KINDS]
     seen = [place for place, (_, of_smaller) in enumerate(pooled) if of_smaller]
     drawn = (rng.sample(range(len(pooled)), len(smaller)) for _ in range(permutations))
     apart = [[one.distance_of(part) for one in names] for part in chain([seen], drawn)]
@@ -84,7 +84,7 @@ def _ranks(values: Sequence[float]) -> list[int]:
     return [len(ordered) - bisect_left(ordered, value) for value in values]
 
 
-class _Names:
+class Counted:
     """The names of one kind among all instructions, numbered, so that a division is counted fast."""
 
     def __init__(self, pooled: Sequence[Encoded], kind: Kind) -> None:
