@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from tests.running import BUNDLED_SEEDS, SimulatorProcess, codeclm, rows, simulator_process, write_config
+from tests.running import (
+    BUNDLED_SEEDS,
+    SimulatorProcess,
+    codeclm,
+    rows,
+    run_until,
+    simulator_process,
+    write_config,
+)
 
+from codeclm.dataset.outcomes import outcome_from_row
+from codeclm.edits import Edit, add_edit, digest_of, now
 from codeclm.simulator import writing
 from codeclm.simulator.draws import Draws
 from codeclm.simulator.lexicon import use_cases
@@ -97,6 +109,9 @@ def test_planted_traffic_is_found_and_named_and_a_second_drift_makes_no_call(
     # And the run is the run as it was.
     assert (made / "run" / "examples.jsonl").read_bytes() == examples
     assert codeclm("status", "run", "--json", cwd=made).out == status
+    assert codeclm("run", made / "config.yaml").status == 0
+    assert simulator.stats()["calls"] == 60
+    assert (made / "run" / "examples.jsonl").read_bytes() == examples
 
 
 @pytest.mark.parametrize("columns", [60, 100])
@@ -120,6 +135,42 @@ def test_order_of_the_traffic_and_the_place_of_the_run_change_no_byte_of_the_fig
     assert (other["traffic"]["duplicates"], other["traffic"]["encoded"]) == (1, 60)
     for key in ("p_value", "distance", "coverage"):
         assert one[key] == other[key]
+
+
+def test_coverage_is_of_the_examples_as_people_left_them_wherever_the_run_lies(
+    made: Path, simulator: SimulatorProcess, tmp_path: Path
+) -> None:
+    assert codeclm("drift", "run", "--traffic", "same.jsonl", cwd=made).status == 0
+    run = shutil.copytree(made / "run", tmp_path / "elsewhere")
+    outcomes = [outcome_from_row(row) for row in rows(run / "examples.jsonl")]
+    use_case = outcomes[0].entry.metadata.use_case
+    for one in outcomes:
+        if one.entry.metadata.use_case == use_case:
+            add_edit(run, Edit(one.id, "drop", None, None, digest_of(one), now()))
+    simulator.reset()
+    done = codeclm("drift", run, "--traffic", made / "same.jsonl")
+    assert done.status == 0, done
+    assert simulator.stats()["calls"] == 0
+    before, after = found(made, "same"), json.loads((run / "drift" / "same" / "drift.json").read_bytes())
+    assert after["coverage"]["use_cases"] < before["coverage"]["use_cases"]
+    assert after["coverage_by_seeds"] == before["coverage_by_seeds"]
+    assert (after["p_value"], after["distance"]) == (before["p_value"], before["distance"])
+    assert after["examples"] == before["examples"] - after["edits"]["dropped"]
+    assert "A person edited 0 of the examples and dropped" in " ".join(done.out.split())
+
+
+def test_ctrl_c_stops_it_and_it_goes_on_from_there(made: Path, simulator: SimulatorProcess) -> None:
+    traffic, said = jsonl(made / "long.jsonl", [f"Plan trip {n} for us." for n in range(400)]), made / "said"
+    simulator.reset()
+    command = ("drift", "--traffic", str(traffic), "--set", "models.strong.max_in_flight=1")
+    reached = lambda: simulator.stats()["calls"] > 3  # noqa: E731
+    assert run_until(made / "run", reached, signal.SIGINT, said=said, command=command) == 130
+    assert "Stopped: every call that ended is recorded." in said.read_text()
+    assert "To go on where it stopped: codeclm drift" in said.read_text()
+    assert not (made / "run" / "drift" / "long" / "drift.json").exists()
+    assert simulator.stats()["calls"] < 400
+    assert codeclm("drift", made / "run", "--traffic", traffic).status == 0
+    assert simulator.stats()["repeated"] == 0
 
 
 def test_nothing_in_hostile_texts_is_obeyed_and_odd_names_are_folders(made: Path) -> None:
