@@ -13,9 +13,10 @@ from typing import Final, Literal
 from benchmarks.test_tube.conditions import CODECLM, ByCondition, compared
 from benchmarks.test_tube.intervals import Estimate, Holds
 
-Kind = Literal["the paper's order", "the instrument"]
+Kind = Literal["the paper's order", "the instrument", "a cause"]
 PAPER: Final[Kind] = "the paper's order"
 INSTRUMENT: Final[Kind] = "the instrument"
+CAUSE: Final[Kind] = "a cause"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ CLAIMS: Final = (
     Claim(CODECLM, "flipped", INSTRUMENT, "the filter's sign flipped is worse"),
     Claim(CODECLM, "no-metadata", INSTRUMENT, "metadata ignored is worse"),
     Claim(CODECLM, "shuffled", INSTRUMENT, "answers shuffled is worse"),
+    Claim("metadata+rubrics:iterations=2", "metadata-only", CAUSE, "Self-Rubrics help, once"),
+    Claim("metadata+rubrics:iterations=2", "metadata+rubrics", CAUSE, "once is better than three times"),
 )
 
 

@@ -5,13 +5,12 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from benchmarks.test_tube.arms import arms
 from benchmarks.test_tube.claims import CLAIMS, INSTRUMENT, PAPER, check
 from benchmarks.test_tube.conditions import BREAKS, SETTINGS, by_condition, settings, sizes, still_right
 from benchmarks.test_tube.intervals import Holds
 from benchmarks.test_tube.results import Result
 from tests.benchmarking.test_tube import made_up
-
-from codeclm.methods import METHODS
 
 
 def at(condition: str, seed: int, recovered: str, world: str = "") -> Result:
@@ -35,7 +34,7 @@ def test_they_are_the_paper_s_order_and_the_ways_to_break_it() -> None:
     assert told == {*pairwise(chain), ("codeclm", "random")}
     broken = {claim.worse for claim in CLAIMS if claim.kind == INSTRUMENT and claim.better == "codeclm"}
     assert broken == {"metadata+rubrics", "metadata-only", *BREAKS}
-    assert {claim.better for claim in CLAIMS} | {claim.worse for claim in CLAIMS} <= {*METHODS, *BREAKS}
+    assert {claim.better for claim in CLAIMS} | {claim.worse for claim in CLAIMS} <= {arm.name for arm in arms(120)}
 
 
 def test_each_comes_to_what_was_measured() -> None:
