@@ -10,7 +10,7 @@ import pytest
 from tests.training.made_runs import make_run
 
 from codeclm.config_training import TrainingConfig
-from codeclm.errors import RunDirectoryError
+from codeclm.errors import ConfigError, RunDirectoryError
 from codeclm.training import checkpoints
 from codeclm.training.data import read_data
 from codeclm.training.record import RECORD, check_same, identity, outcome, write
@@ -105,3 +105,10 @@ def test_what_a_record_tells(out: Path, same: Any) -> None:
     write(out, values)
     trained = outcome(out, orjson.loads((out / RECORD).read_bytes()), already=True)
     assert (trained.steps, trained.losses, trained.tokens, trained.adapter) == (2, ((1, 2.5), (2, 2.0)), 30, True)
+
+
+@pytest.mark.parametrize("torn", ["[]", "{", "3"])
+def test_a_torn_adapter_is_told(same: Any, model: Path, torn: str) -> None:
+    (model / "adapter_config.json").write_text(torn)
+    with pytest.raises(ConfigError, match=r"--model .*: its adapter can't be read: .*adapter_config\.json"):
+        same()

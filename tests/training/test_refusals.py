@@ -191,7 +191,7 @@ class TestWithTheLibraries:
         tried.model.mkdir()
         (tried.model / "adapter_config.json").write_text(json.dumps(values))
         assert "Use --preset lora" in tried.refused(ConfigError, preset="paper")
-        (tried.model / "adapter_config.json").write_text("[]")
+        (tried.model / "adapter_config.json").write_text("{}")
         assert "does not name the adapter's model" in tried.refused(ConfigError)
 
     def test_a_model_that_is_nowhere(self, tried: Tried) -> None:

@@ -16,7 +16,7 @@ import orjson
 
 from codeclm import run_directory
 from codeclm.config_training import Objective, TrainingConfig
-from codeclm.errors import RunDirectoryError
+from codeclm.errors import ConfigError, RunDirectoryError
 from codeclm.training import checkpoints
 from codeclm.training.data import TrainingData
 from codeclm.weights import digest
@@ -52,18 +52,27 @@ class Trained:
 
 
 def identity(model: str, data: TrainingData, settings: TrainingConfig, seed: int) -> dict[str, Any]:
-    """What makes two trainings the same one, as plain values."""
+    """What makes two trainings the same one, as plain values. Raises ConfigError for a model that can't be read."""
     chosen = settings.model_dump(mode="json", exclude=set(FREE))
     if settings.chat_template and settings.chat_template.is_file():
         chosen["chat_template"] = run_directory.sha256(settings.chat_template)
     return {
         "model": model,
-        "model_content": digest(Path(model)) if Path(model).is_dir() else None,
+        "model_content": _content(model) if Path(model).is_dir() else None,
         "data": data.path.name,
         "data_sha256": data.sha256,
         "settings": chosen,
         "seed": seed,
     }
+
+
+def _content(model: str) -> str:
+    try:
+        return digest(Path(model))
+    except ValueError as error:
+        raise ConfigError(f"--model {model}: its adapter can't be read: {error}.") from None
+    except OSError as error:
+        raise ConfigError(f"--model {model}: can't read it ({error.strerror}).") from None
 
 
 def check_same(folder: Path, wanted: Mapping[str, Any]) -> dict[str, Any] | None:

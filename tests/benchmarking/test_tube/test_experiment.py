@@ -80,6 +80,7 @@ def test_arms_have_names_and_folders_of_their_own() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_an_experiment_comes_to_the_same_twice_and_after_a_kill(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     said = _run(whole, *TINY)
@@ -98,6 +99,7 @@ def test_an_experiment_comes_to_the_same_twice_and_after_a_kill(tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 def test_quick_tells_the_method_from_its_broken_ones(tmp_path: Path) -> None:
     _run(tmp_path, "--quick")
     found = _results(tmp_path)
