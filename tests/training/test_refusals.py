@@ -192,7 +192,7 @@ class TestWithTheLibraries:
         (tried.model / "adapter_config.json").write_text(json.dumps(values))
         assert "Use --preset lora" in tried.refused(ConfigError, preset="paper")
         (tried.model / "adapter_config.json").write_text("{}")
-        assert "does not name the adapter's model" in tried.refused(ConfigError)
+        assert "names no base_model_name_or_path" in tried.refused(ConfigError)
 
     def test_a_model_that_is_nowhere(self, tried: Tried) -> None:
         tried.model = Path("no-such-org/no-such-model")

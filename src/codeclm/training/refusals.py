@@ -6,7 +6,6 @@ template can be trained on, the examples fit the model, the memory is enough.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from codeclm.training.data import TrainingData
 from codeclm.training.devices import Device, Precision, find_device, resolve_precision, world_size
 from codeclm.training.lengths import Lengths, measure, set_template, training_template
 from codeclm.training.progress import Note, Tell
+from codeclm.weights import adapter_in
 
 _ADAPTER = "adapter_config.json"
 
@@ -76,14 +76,10 @@ def check(model: str, data: TrainingData, settings: TrainingConfig, tell: Tell) 
 
 def _base_of(model: str, settings: TrainingConfig, tell: Tell) -> str:
     """The model itself or, where it is an adapter, the one it belongs to."""
-    path = Path(model) / _ADAPTER
-    if not path.is_file():
+    adapter = adapter_in(Path(model))
+    if adapter is None:
         return model
-    try:
-        values = json.loads(path.read_bytes())
-        base, rank = values["base_model_name_or_path"], values.get("r")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"--model {model}: {_ADAPTER} does not name the adapter's model ({error!r}).") from None
+    base, rank = adapter.base, adapter.rank
     if not settings.lora_rank:
         raise ConfigError(
             f"--model {model}: an adapter, and training.lora_rank 0 trains all weights. Use --preset lora, which goes "
@@ -92,7 +88,7 @@ def _base_of(model: str, settings: TrainingConfig, tell: Tell) -> str:
     if rank != settings.lora_rank:
         tell(Note(f"The adapter is trained on as it is: its rank is {rank}, whatever training.lora_rank says."))
     try:
-        return resolved(str(base))
+        return resolved(base)
     except ConfigError:
         raise ConfigError(
             f"--model {model}: an adapter, and the model it belongs to is not at {base}. Put it back, or name its "
